@@ -1,0 +1,1 @@
+"""Future-liver-remnant volumetry. Research use only."""

@@ -1,0 +1,1 @@
+"""Case files, the main job, and the command line."""

@@ -1,0 +1,1 @@
+"""Volumes and patient against cited criteria."""

@@ -1,0 +1,1 @@
+"""Files: every axis convention dies here."""

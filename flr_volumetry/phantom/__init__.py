@@ -1,0 +1,1 @@
+"""A synthetic patient with known answers."""

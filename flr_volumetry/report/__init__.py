@@ -1,0 +1,1 @@
+"""An outcome as JSON, table, figures and HTML."""

@@ -1,0 +1,1 @@
+"""Which part of the liver each vessel branch feeds or drains."""

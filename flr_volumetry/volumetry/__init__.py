@@ -1,0 +1,1 @@
+"""Volumes, formulas and growth."""
