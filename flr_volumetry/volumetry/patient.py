@@ -64,7 +64,7 @@ class Patient:
 
     def __post_init__(self) -> None:
         _within(self.height_cm, HEIGHT_CM, "height_cm", "Is it in metres, or swapped with the weight?")
-        _within(self.weight_kg, WEIGHT_KG, "weight_kg", "Is it in grams or pounds, or swapped with the height?")
+        _within(self.weight_kg, WEIGHT_KG, "weight_kg", "Is it in pounds, or swapped with the height?")
         _within(self.age, AGE_YEARS, "age", "Give it in years.")
         weeks = self.chemotherapy_weeks
         if weeks is not None and not (math.isfinite(weeks) and 0 <= weeks < 520):

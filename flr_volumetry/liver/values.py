@@ -1,4 +1,4 @@
-"""One patient's liver, lesions, vessels and segments on one cropped grid."""
+"""The liver and what lies in it, as values."""
 
 from __future__ import annotations
 
