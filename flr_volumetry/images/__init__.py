@@ -7,6 +7,7 @@ the voxel's centre in DICOM patient axes, millimetres: +x left, +y posterior,
 
 from flr_volumetry.images.arrays import Image, LabelMap, Mask, Source, read_only
 from flr_volumetry.images.grid import AFFINE_ATOL_MM, MM3_PER_ML, Box, Grid, require_same_frame
+from flr_volumetry.images.resample import bounding_box, to_grid
 
 __all__ = [
     "AFFINE_ATOL_MM",
@@ -17,6 +18,8 @@ __all__ = [
     "LabelMap",
     "Mask",
     "Source",
+    "bounding_box",
     "read_only",
     "require_same_frame",
+    "to_grid",
 ]

@@ -1,5 +1,7 @@
 """A plan as values; liver and plan to partition; margins."""
 
+from flr_volumetry.resection.cut import beyond, resect
+from flr_volumetry.resection.margin import LesionMargin, longest_diameter_mm, margins
 from flr_volumetry.resection.partition import Partition, Piece
 from flr_volumetry.resection.plan import (
     Ablation,
@@ -18,6 +20,7 @@ from flr_volumetry.resection.plan import (
 __all__ = [
     "Ablation",
     "Combine",
+    "LesionMargin",
     "Partition",
     "Piece",
     "PieceKind",
@@ -29,4 +32,8 @@ __all__ = [
     "Stage",
     "Waiting",
     "WedgeResection",
+    "beyond",
+    "longest_diameter_mm",
+    "margins",
+    "resect",
 ]

@@ -57,6 +57,8 @@ class Partition:
         In order of their labels, the remnant first; their counts sum to the liver's.
     stage_names : tuple of str
         The plan's stages.
+    stage_after : tuple of str
+        What happens before each, for people; empty for nothing.
     caveats : tuple of Caveat
         What the cutting found.
     methods : tuple of str
@@ -67,6 +69,7 @@ class Partition:
     labels: npt.NDArray[np.uint8] = field(repr=False)
     pieces: tuple[Piece, ...]
     stage_names: tuple[str, ...]
+    stage_after: tuple[str, ...] = ()
     caveats: tuple[Caveat, ...] = ()
     methods: tuple[str, ...] = ()
 
@@ -74,6 +77,7 @@ class Partition:
         if self.labels.shape != self.grid.shape:
             raise PlanError(f"labels are {self.labels.shape}, the grid {self.grid.shape}")
         object.__setattr__(self, "labels", read_only(self.labels))
+        object.__setattr__(self, "stage_after", self.stage_after or ("",) * len(self.stage_names))
 
     def ml(self, kind: PieceKind) -> float:
         """Volume of all pieces of a kind, mL."""

@@ -5,8 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
+from flr_volumetry.anatomy import ROMAN, SEGMENTS
+from flr_volumetry.errors import Caveat, GridError
+from flr_volumetry.resection import PieceKind, longest_diameter_mm, margins
+from flr_volumetry.resection.partition import REMNANT
+
 if TYPE_CHECKING:
-    from flr_volumetry.errors import Caveat
+    from flr_volumetry.liver import Lesion, Liver
+    from flr_volumetry.resection import LesionMargin, Partition
+
+LARGE_TUMOUR_SHARE = 0.5
+"""Above this share of the liver the tumour volume is pointed out (clinical base 1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +170,176 @@ class LiverVolumes:
     voxel_ml: float
     caveats: tuple[Caveat, ...] = ()
     methods: tuple[str, ...] = ()
+
+
+def measure(liver: Liver, partition: Partition) -> LiverVolumes:
+    """Count what a partition leaves and takes.
+
+    Parameters
+    ----------
+    liver : Liver
+        The liver.
+    partition : Partition
+        Of that liver.
+
+    Returns
+    -------
+    LiverVolumes
+        Voxels counted times the volume of one, ``|det A|`` (D1 to D7 of the clinical base).
+
+    Raises
+    ------
+    GridError
+        If the partition is not on the liver's grid.
+    """
+    if not liver.grid.matches(partition.grid):
+        raise GridError("the partition was made of another liver: its grid is not this liver's")
+    ml = liver.grid.voxel_ml
+    tumour = _tumour(liver)
+    in_label = np.array([p.count for p in partition.pieces], dtype=np.int64)
+    tumour_in_label = np.bincount(partition.labels[tumour], minlength=len(in_label) + 1)[1:]
+    resected = [p.label - 1 for p in partition.pieces if p.kind is PieceKind.RESECTED]
+    total, tumours = int(in_label.sum()), int(tumour_in_label.sum())
+    remnant, remnant_tumour = int(in_label[0]), int(tumour_in_label[0])
+    segments = _segments(liver, partition)
+    lesions = tuple(
+        _lesion(lesion, liver, margin)
+        for lesion, margin in zip(liver.lesions, margins(liver, partition), strict=True)
+    )
+    return LiverVolumes(
+        total_ml=total * ml,
+        tumour_ml=tumours * ml,
+        functional_ml=(total - tumours) * ml,
+        remnant_ml=remnant * ml,
+        remnant_functional_ml=(remnant - remnant_tumour) * ml,
+        resected_ml=partition.ml(PieceKind.RESECTED),
+        ablated_ml=partition.ml(PieceKind.ABLATED),
+        resected_tumour_ml=int(tumour_in_label[resected].sum()) * ml,
+        segments=segments,
+        lesions=lesions,
+        stages=tuple(_stages(partition, in_label, tumour_in_label)),
+        voxel_ml=ml,
+        caveats=tuple(_caveats(liver, lesions, tumours / total)),
+        methods=tuple(_methods(liver)),
+    )
+
+
+def _tumour(liver: Liver) -> npt.NDArray[np.bool_]:
+    """Union of the lesions, inside the liver."""
+    tumour = np.zeros_like(liver.voxels)
+    for lesion in liver.lesions:
+        tumour[lesion.box] |= lesion.voxels
+    return np.asarray(tumour & liver.voxels)
+
+
+def _segments(liver: Liver, partition: Partition) -> tuple[SegmentVolume, ...]:
+    if liver.segments is None:
+        return ()
+    ml = liver.grid.voxel_ml
+    claimed = np.bincount(liver.segments[liver.voxels], minlength=len(SEGMENTS) + 1)
+    kept = np.bincount(liver.segments[partition.labels == REMNANT], minlength=len(SEGMENTS) + 1)
+    numbers = [*SEGMENTS, 0] if claimed[0] else list(SEGMENTS)
+    return tuple(SegmentVolume(n, int(claimed[n]) * ml, int(kept[n]) * ml) for n in numbers if claimed[n])
+
+
+def _lesion(lesion: Lesion, liver: Liver, margin: LesionMargin) -> LesionFacts:
+    ml = liver.grid.voxel_ml
+    inside = lesion.voxels & liver.voxels[lesion.box]
+    shares: tuple[int, ...] = ()
+    if liver.segments is not None:
+        counts = np.bincount(liver.segments[lesion.box][inside], minlength=len(SEGMENTS) + 1)
+        order = np.argsort(-counts, kind="stable")
+        shares = tuple(int(n) for n in order if counts[n] and n)
+    return LesionFacts(
+        number=lesion.number,
+        name=lesion.name,
+        ml=int(np.count_nonzero(inside)) * ml,
+        longest_diameter_mm=longest_diameter_mm(lesion, liver.grid),
+        segments=shares,
+        location=_location(shares),
+        margin_mm=margin.margin_mm,
+        closest_mm=margin.closest_mm,
+        remaining_ml=margin.remaining * ml,
+        cleared_in_stage=margin.cleared_in_stage,
+    )
+
+
+def _location(segments: tuple[int, ...]) -> str:
+    if not segments:
+        return ""
+    if len(segments) == 1:
+        return f"segment {ROMAN[segments[0]]}"
+    names = [ROMAN[n] for n in segments]
+    return f"segments {', '.join(names[:-1])} and {names[-1]}"
+
+
+def _stages(
+    partition: Partition,
+    in_label: npt.NDArray[np.int64],
+    tumour_in_label: npt.NDArray[np.int64],
+) -> list[StageVolumes]:
+    ml = partition.grid.voxel_ml
+    stages = []
+    for number, name in enumerate(partition.stage_names, start=1):
+        mine = [p for p in partition.pieces if p.stage == number]
+        left = [p.label - 1 for p in partition.pieces if p.stage == 0 or p.stage > number]
+        stages.append(
+            StageVolumes(
+                number=number,
+                name=name,
+                after=partition.stage_after[number - 1],
+                resections=tuple(p.title for p in mine),
+                resected_ml=sum(p.count for p in mine if p.kind is PieceKind.RESECTED) * ml,
+                ablated_ml=sum(p.count for p in mine if p.kind is PieceKind.ABLATED) * ml,
+                remnant_ml=int(in_label[left].sum()) * ml,
+                remnant_functional_ml=int((in_label - tumour_in_label)[left].sum()) * ml,
+            )
+        )
+    return stages
+
+
+def _caveats(liver: Liver, lesions: tuple[LesionFacts, ...], tumour_share: float) -> list[Caveat]:
+    caveats = [
+        Caveat(
+            "lesion_stays",
+            f"Lesion {lesion.number} {lesion.name!r} is not cleared: {lesion.remaining_ml:.1f} of its "
+            f"{lesion.ml:.1f} mL stay in the remnant.",
+        )
+        for lesion in lesions
+        if not lesion.cleared
+    ]
+    step_mm = float(np.linalg.norm(liver.grid.spacing_mm))
+    caveats += [
+        Caveat(
+            "margin_unresolved",
+            f"Lesion {lesion.number} {lesion.name!r}: its margin of {lesion.margin_mm:.1f} mm is not "
+            f"larger than the diagonal of a voxel ({step_mm:.1f} mm) and cannot be told "
+            "from contact with the cut.",
+        )
+        for lesion in lesions
+        if lesion.cleared and lesion.margin_mm <= step_mm
+    ]
+    if tumour_share > LARGE_TUMOUR_SHARE:
+        caveats.append(
+            Caveat(
+                "large_tumour_share",
+                f"Lesions fill {100 * tumour_share:.1f} % of the liver: percentages of the functional liver "
+                "and of the whole liver differ widely.",
+            )
+        )
+    return caveats
+
+
+def _methods(liver: Liver) -> list[str]:
+    spacing = " x ".join(f"{s:.3f}" for s in liver.grid.spacing_mm)
+    sentences = [
+        f"Volumes are voxels counted times the volume of one voxel ({1000 * liver.grid.voxel_ml:.4f} mm3, "
+        f"the determinant of the affine; steps {spacing} mm)."
+    ]
+    if liver.lesions:
+        sentences.append(
+            "The margin of a lesion is the smallest Euclidean distance, in the patient, from the centre "
+            "of one of its voxels to the centre of a voxel that stays; the longest diameter is the largest "
+            "distance between two of its voxel centres in three dimensions. Both are resolved to about one voxel."
+        )
+    return sentences

@@ -1,0 +1,207 @@
+"""Puts one patient's masks together on one cropped grid, and checks them against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from flr_volumetry.anatomy import SEGMENTS, Structure
+from flr_volumetry.errors import Caveat, LiverError
+from flr_volumetry.images import Box, Grid, Image, LabelMap, Mask, Source, bounding_box, to_grid
+from flr_volumetry.liver import checks
+from flr_volumetry.liver.values import Lesion, Liver, Vessel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CROP_MARGIN_MM = 15.0
+"""Room around the liver: enough to see what borders on it, little enough to stay fast."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Masks:
+    """What is known of one liver, each mask on whatever grid it was drawn on.
+
+    Parameters
+    ----------
+    liver : Mask
+        The whole liver, lesions included.
+    lesions : iterable of Mask
+        One each; numbered from 1 in this order. Gone through once, so that a generator
+        keeps no more than one whole mask in memory.
+    segments : LabelMap or None
+        Couinaud segments, labels 1 to 8.
+    vessels : iterable of (Structure, Mask)
+        Portal vein, hepatic veins and so on. Gone through once.
+    """
+
+    liver: Mask
+    lesions: Iterable[Mask] = ()
+    segments: LabelMap | None = None
+    vessels: Iterable[tuple[Structure, Mask]] = ()
+
+
+def crop_liver(masks: Masks, *, image: Image | None = None, margin_mm: float = CROP_MARGIN_MM) -> Liver:
+    """Crop a patient to the liver, and check that the masks fit together.
+
+    Parameters
+    ----------
+    masks : Masks
+        Put onto the scan's grid where they lie on another (`flr_volumetry.images.to_grid`).
+    image : Image or None
+        The scan; without it the liver mask's grid stands for the scan's, and a caveat says so.
+    margin_mm : float
+        Room around the liver's bounding box, mm.
+
+    Returns
+    -------
+    Liver
+        With a caveat for everything doubtful that the checks found.
+
+    Raises
+    ------
+    LiverError
+        If the liver is empty or of implausible size, a mask names another patient,
+        a lesion is empty or lies mostly outside the liver, or the segments do not
+        fit the liver.
+    GridError
+        If a mask does not meet the scan, or lies in another frame of reference.
+    """
+    scan = image.grid if image is not None else masks.liver.grid
+    first = image.source if image is not None else masks.liver.source
+    _require_same_patient(first, masks.liver.source)
+    whole = to_grid(masks.liver, scan)
+    filled = bounding_box(whole.voxels)
+    if filled is None:
+        raise LiverError(
+            f"the liver mask {_where(masks.liver)} is empty: it has no voxel. "
+            "Check the label or segment that was chosen.",
+            reason="empty_liver",
+        )
+    box = _grown(filled, scan, margin_mm)
+    grid = scan.crop(box)
+    voxels = _cut_out(whole.voxels, box)
+    found = [
+        *whole.caveats,
+        *checks.field_of_view(whole.voxels, filled, scan),
+        *checks.size(int(np.count_nonzero(voxels)) * grid.voxel_ml),
+        *checks.parts(voxels, grid),
+        *checks.slices(scan),
+    ]
+    lesions = []
+    for number, mask in enumerate(masks.lesions, start=1):
+        _require_same_patient(first, mask.source)
+        lesion, caveats = _lesion(number, mask, scan, box, voxels)
+        lesions.append(lesion)
+        found += caveats
+    segments = None
+    if masks.segments is not None:
+        _require_same_patient(first, masks.segments.source)
+        on_scan = to_grid(masks.segments, scan)
+        segments, caveats = _segments(on_scan, box, grid, voxels)
+        found += [*on_scan.caveats, *caveats]
+    vessels = []
+    for structure, mask in masks.vessels:
+        _require_same_patient(first, mask.source)
+        vessel, caveats = _vessel(structure, mask, scan, box, voxels)
+        vessels.append(vessel)
+        found += caveats
+    part = image.crop(box) if image is not None else None
+    found += checks.intensity(part, voxels)
+    return Liver(
+        grid=grid,
+        voxels=voxels,
+        scan_grid=scan,
+        start=(box[0].start, box[1].start, box[2].start),
+        lesions=tuple(lesions),
+        segments=segments,
+        vessels=tuple(vessels),
+        image=part,
+        caveats=(*(image.caveats if image is not None else ()), *found),
+    )
+
+
+def _where(mask: Mask | LabelMap) -> str:
+    return f"({mask.source.path})" if mask.source.path else ""
+
+
+def _cut_out(array: npt.NDArray[Any], box: Box) -> npt.NDArray[Any]:
+    return np.asarray(array[box]).copy(order="F")
+
+
+def _grown(filled: Box, scan: Grid, margin_mm: float) -> Box:
+    reach = np.ceil(margin_mm * np.linalg.norm(np.linalg.inv(scan.affine[:3, :3]), axis=1)).astype(int)
+    i, j, k = (
+        slice(max(s.start - int(r), 0), min(s.stop + int(r), n))
+        for s, r, n in zip(filled, reach, scan.shape, strict=True)
+    )
+    return i, j, k
+
+
+def _require_same_patient(first: Source, other: Source) -> None:
+    """Compare patient identifiers ourselves: two patients' scans often share a lattice."""
+    if first.patient_id and other.patient_id and first.patient_id != other.patient_id:
+        raise LiverError(
+            f"{other.path} carries another patient's identifier than {first.path}. "
+            "Use masks that were drawn on this patient's scan.",
+            reason="other_patient",
+        )
+
+
+def _lesion(
+    number: int, mask: Mask, scan: Grid, box: Box, liver: npt.NDArray[np.bool_]
+) -> tuple[Lesion, list[Caveat]]:
+    placed = to_grid(mask, scan)
+    what = f"lesion {number} {mask.name!r}"
+    filled = bounding_box(placed.voxels)
+    if filled is None:
+        raise LiverError(f"{what} {_where(mask)} is empty: it has no voxel.", reason="empty_lesion")
+    count = int(np.count_nonzero(placed.voxels[filled]))
+    part = placed.voxels[box]
+    tight = bounding_box(part)
+    inside = 0 if tight is None else int(np.count_nonzero(part[tight] & liver[tight]))
+    ml = count * scan.voxel_ml
+    caveats = [*placed.caveats, *checks.lesion_inside(what, ml, (count - inside) * scan.voxel_ml)]
+    if tight is None:
+        raise LiverError(f"{what} lies outside the liver", reason="lesion_outside")
+    lesion = Lesion(
+        number,
+        mask.name,
+        (tight[0].start, tight[1].start, tight[2].start),
+        _cut_out(part, tight),
+        ml,
+    )
+    return lesion, [*caveats, *checks.lesion_parts(what, lesion.voxels, scan)]
+
+
+def _segments(
+    placed: LabelMap, box: Box, grid: Grid, liver: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.uint8], list[Caveat]]:
+    counts = np.bincount(np.asarray(placed.voxels[box]).ravel(order="K"), minlength=len(SEGMENTS) + 1)
+    unknown = sorted(int(n) for n in np.flatnonzero(counts) if n > max(SEGMENTS))
+    if unknown:
+        raise LiverError(
+            f"the segment map {_where(placed)} holds labels {unknown}; Couinaud segments are 1 to 8.",
+            reason="unknown_segment_label",
+        )
+    part = _cut_out(placed.voxels[box].astype(np.uint8, order="K"), (slice(None),) * 3)
+    outside = int(np.count_nonzero(placed.voxels)) - int(np.count_nonzero(part))
+    stray = int(np.count_nonzero(part[~liver]))
+    part[~liver] = 0
+    return part, list(checks.segments(part, grid, liver, (outside + stray) * grid.voxel_ml))
+
+
+def _vessel(
+    structure: Structure, mask: Mask, scan: Grid, box: Box, liver: npt.NDArray[np.bool_]
+) -> tuple[Vessel, list[Caveat]]:
+    placed = to_grid(mask, scan)
+    part = _cut_out(placed.voxels, box)
+    caveats = list(placed.caveats)
+    if not (part & liver).any() and structure in {Structure.PORTAL_VEIN, Structure.HEPATIC_VEINS}:
+        caveats.append(
+            Caveat("vessel_outside_liver", f"The {structure.value} mask has no voxel inside the liver.")
+        )
+    return Vessel(structure, part, placed.ml), caveats

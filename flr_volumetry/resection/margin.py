@@ -1,0 +1,181 @@
+"""How far each lesion lies from the tissue that stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from flr_volumetry.resection.partition import REMNANT
+
+if TYPE_CHECKING:
+    from flr_volumetry.images import Grid
+    from flr_volumetry.liver import Lesion, Liver
+    from flr_volumetry.resection.partition import Partition
+
+Voxels = npt.NDArray[np.bool_]
+FLAT_MM = 1e-6
+"""A lesion whose extent along an axis is smaller than this is flat: one layer of voxels."""
+
+
+@dataclass(frozen=True, slots=True)
+class LesionMargin:
+    """The margin of one lesion under one plan.
+
+    Parameters
+    ----------
+    lesion : int
+        Its number.
+    margin_mm : float
+        Smallest distance from a voxel centre of the lesion to one of the remnant;
+        0 if part of the lesion stays.
+    closest_mm : tuple of float or None
+        The lesion's voxel centre where that is, LPS mm; None if part of it stays.
+    remaining : int
+        How many of its voxels stay.
+    cleared_in_stage : int
+        The stage after which none of it is left, from 1; 0 if some stays.
+    """
+
+    lesion: int
+    margin_mm: float
+    closest_mm: tuple[float, float, float] | None
+    remaining: int
+    cleared_in_stage: int
+
+
+def margins(liver: Liver, partition: Partition) -> tuple[LesionMargin, ...]:
+    """Measure how far each lesion lies from the tissue that stays after the last stage.
+
+    Parameters
+    ----------
+    liver : Liver
+        The liver with its lesions.
+    partition : Partition
+        Of that liver.
+
+    Returns
+    -------
+    tuple of LesionMargin
+        In order of the lesions.
+
+    Notes
+    -----
+    The distance is Euclidean, in patient millimetres, between voxel centres; it is
+    exact on sheared grids too, and by up to one voxel step larger than the gap between
+    the surfaces: neighbouring voxels, whose surfaces touch, have a margin of one step.
+    Ablated tissue does not count as staying.
+    """
+    if not liver.lesions:
+        return ()
+    stage_of = np.zeros(256, dtype=np.int64)
+    for piece in partition.pieces:
+        stage_of[piece.label] = piece.stage
+    tree = None
+    found = []
+    for lesion in liver.lesions:
+        labels = partition.labels[lesion.box][lesion.voxels]
+        remaining = int(np.count_nonzero(labels == REMNANT))
+        if remaining:
+            found.append(LesionMargin(lesion.number, 0.0, None, remaining, 0))
+            continue
+        if tree is None:
+            from scipy.spatial import cKDTree
+
+            remnant = np.argwhere(surface(partition.labels == REMNANT))
+            tree = cKDTree(liver.grid.centres_mm(remnant))
+        points = surface_points_mm(lesion, liver.grid)
+        distance = np.atleast_1d(tree.query(points)[0])
+        nearest = int(np.argmin(distance))
+        x, y, z = (float(c) for c in points[nearest])
+        found.append(
+            LesionMargin(lesion.number, float(distance[nearest]), (x, y, z), 0, int(stage_of[labels].max()))
+        )
+    return tuple(found)
+
+
+def surface(voxels: Voxels) -> Voxels:
+    """Which voxels of a mask have a neighbour outside it, corners counted.
+
+    The voxel of a mask nearest to any point outside it is one of these, on sheared
+    lattices too.
+
+    Parameters
+    ----------
+    voxels : (i, j, k) ndarray of bool
+        The mask; what lies beyond the array counts as outside.
+
+    Returns
+    -------
+    ndarray of bool
+        Of the same shape.
+    """
+    core = voxels
+    for axis in range(3):
+        core = _eroded(core, axis)
+    return voxels & ~core
+
+
+def _eroded(voxels: Voxels, axis: int) -> Voxels:
+    out = np.zeros_like(voxels)
+    if voxels.shape[axis] > 2:
+        before, here, after = ([slice(None)] * 3 for _ in range(3))
+        before[axis], here[axis], after[axis] = slice(None, -2), slice(1, -1), slice(2, None)
+        out[tuple(here)] = voxels[tuple(before)] & voxels[tuple(here)] & voxels[tuple(after)]
+    return out
+
+
+def surface_points_mm(lesion: Lesion, grid: Grid) -> npt.NDArray[np.float64]:
+    """Centres of a lesion's surface voxels.
+
+    Parameters
+    ----------
+    lesion : Lesion
+        In its own box.
+    grid : Grid
+        The liver's.
+
+    Returns
+    -------
+    (n, 3) float64 ndarray
+        LPS mm.
+    """
+    return grid.centres_mm(np.argwhere(surface(lesion.voxels)) + np.asarray(lesion.start))
+
+
+def longest_diameter_mm(lesion: Lesion, grid: Grid) -> float:
+    """Largest distance between two voxel centres of a lesion, in three dimensions.
+
+    Parameters
+    ----------
+    lesion : Lesion
+        In its own box.
+    grid : Grid
+        The liver's.
+
+    Returns
+    -------
+    float
+        Millimetres; 0 for a single voxel.
+    """
+    from scipy.spatial.distance import pdist
+
+    corners = _corners(surface_points_mm(lesion, grid))
+    return float(pdist(corners).max()) if len(corners) > 1 else 0.0
+
+
+def _corners(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Corners of the convex hull of points, which may all lie in one plane or on one line."""
+    from scipy.spatial import ConvexHull
+
+    about = points - points.mean(axis=0)
+    _, lengths, axes = np.linalg.svd(about, full_matrices=False)
+    rank = int(np.count_nonzero(lengths > FLAT_MM))
+    if rank == 0:
+        return points[:1]
+    flat = about @ axes[:rank].T
+    if rank == 1:
+        return points[[int(np.argmin(flat)), int(np.argmax(flat))]]
+    return np.asarray(points[ConvexHull(flat).vertices])

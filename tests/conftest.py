@@ -1,0 +1,25 @@
+"""Fixtures that every room's tests share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the unpacked third-party scans; the test is skipped where they are absent."""
+    unpack = ROOT.parent / "shared" / "data" / "unpack.py"
+    if not unpack.is_file():
+        pytest.skip("the third-party test data is not here: ../shared/data beside the checkout")
+    done = subprocess.run([sys.executable, str(unpack)], capture_output=True, text=True, check=False)
+    folder = Path(os.environ.get("FLR_TEST_DATA", Path.home() / ".cache" / "flr-test-data"))
+    if done.returncode != 0 or not folder.is_dir():
+        pytest.skip(f"the third-party test data could not be unpacked: {done.stderr.strip()[-200:]}")
+    return folder
