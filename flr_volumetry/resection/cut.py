@@ -64,7 +64,9 @@ def resect(liver: Liver, plan: ResectionPlan) -> Partition:
     -----
     A voxel belongs wholly to the side its centre is on. A centre on a plane stays. A
     wedge or an ablation takes every voxel whose centre is at most the margin away from
-    the centre of some voxel of the lesion.
+    the centre of some voxel of the lesion; the lesion's surface lies up to half a voxel
+    step outside those centres, so a ball of 10 mm with a margin of 7 mm loses 8 % less
+    on a grid of 0.8 x 0.8 x 2.5 mm than the ball of 17 mm holds.
 
     Examples
     --------

@@ -62,7 +62,11 @@ def test_grids_match_only_where_no_corner_moves():
 def test_frames_of_reference_are_compared():
     """Two named frames that differ do not match; an unnamed one contradicts nothing."""
     affine = np.eye(4)
-    a, b, unnamed = Grid((2, 2, 2), affine, "1.2.3"), Grid((2, 2, 2), affine, "1.2.4"), Grid((2, 2, 2), affine)
+    a, b, unnamed = (
+        Grid((2, 2, 2), affine, "1.2.3"),
+        Grid((2, 2, 2), affine, "1.2.4"),
+        Grid((2, 2, 2), affine),
+    )
 
     assert not a.matches(b)
     assert a.matches(unnamed)

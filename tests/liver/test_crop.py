@@ -118,14 +118,18 @@ def test_a_lesion_outside_is_refused_and_one_that_sticks_out_is_said():
     liver = Mask(grid, block(grid, (5, 5, 5), (50, 50, 50)), "liver")
     apart = Mask(grid, block(grid, (52, 52, 52), (58, 58, 58)), "tumour")
     part = Mask(grid, block(grid, (40, 40, 46), (45, 45, 52)), "tumour")
-    with pytest.raises(LiverError, match=r"lesion 1 'tumour' lies outside the liver: 1\.7 of its 1\.7 mL") as caught:
+    with pytest.raises(
+        LiverError, match=r"lesion 1 'tumour' lies outside the liver: 1\.7 of its 1\.7 mL"
+    ) as caught:
         crop_liver(Masks(liver, [apart]))
 
     assert caught.value.reason == "lesion_outside"
 
     found = crop_liver(Masks(liver, [part])).caveats
 
-    assert "0.40 of the 1.2 mL of lesion 1" in next(c.message for c in found if c.code == "lesion_partly_outside")
+    assert "0.40 of the 1.2 mL of lesion 1" in next(
+        c.message for c in found if c.code == "lesion_partly_outside"
+    )
 
 
 def test_an_empty_lesion_is_refused():
