@@ -298,16 +298,23 @@ def _stages(
     return stages
 
 
+def _stays(liver: Liver, lesion: LesionFacts) -> Caveat:
+    said = (
+        f"Lesion {lesion.number} {lesion.name!r} is not cleared: {lesion.remaining_ml:.2f} of its "
+        f"{lesion.ml:.1f} mL stay in the remnant."
+    )
+    bare = 0.0
+    if liver.segments is not None:
+        (mine,) = (known for known in liver.lesions if known.number == lesion.number)
+        inside = mine.voxels & liver.voxels[mine.box]
+        bare = int(np.count_nonzero(liver.segments[mine.box][inside] == 0)) * liver.grid.voxel_ml
+    if bare >= lesion.remaining_ml > 0:
+        said += " The segment map leaves that part of the lesion without a segment: check the map for gaps."
+    return Caveat("lesion_stays", said)
+
+
 def _caveats(liver: Liver, lesions: tuple[LesionFacts, ...], tumour_share: float) -> list[Caveat]:
-    caveats = [
-        Caveat(
-            "lesion_stays",
-            f"Lesion {lesion.number} {lesion.name!r} is not cleared: {lesion.remaining_ml:.1f} of its "
-            f"{lesion.ml:.1f} mL stay in the remnant.",
-        )
-        for lesion in lesions
-        if not lesion.cleared
-    ]
+    caveats = [_stays(liver, lesion) for lesion in lesions if not lesion.cleared]
     step_mm = float(np.linalg.norm(liver.grid.spacing_mm))
     caveats += [
         Caveat(

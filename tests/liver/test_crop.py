@@ -136,7 +136,7 @@ def test_an_empty_lesion_is_refused():
     """A lesion file with nothing in it is a mistake, not a patient without lesions."""
     grid = grid_of()
     liver = Mask(grid, block(grid, (5, 5, 5), (50, 50, 50)), "liver")
-    with pytest.raises(LiverError, match="lesion 1 'none' .*is empty"):
+    with pytest.raises(LiverError, match=r"lesion 1 'none' .*is empty"):
         crop_liver(Masks(liver, [Mask(grid, np.zeros(grid.shape, dtype=bool), "none")]))
 
 

@@ -1,0 +1,144 @@
+"""The ``flr`` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flr_volumetry.errors import FlrError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flr_volumetry.app.case import Case
+
+OUT = click.option(
+    "--out",
+    "out_dir",
+    type=click.Path(file_okay=True, path_type=Path),
+    required=True,
+    help="Folder for the report, its figures and its JSON; made if absent.",
+)
+
+
+class _Refusal(click.ClickException):
+    """An FlrError on its way to the user: the message, and the reason code."""
+
+    def __init__(self, error: FlrError) -> None:
+        super().__init__(f"{error.message} [{error.reason}]")
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except FlrError as error:
+        raise _Refusal(error) from error
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Show the present step on a terminal; say nothing anywhere else."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+        yield status.update
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="flr-volumetry")
+def main() -> None:
+    """Future-liver-remnant volumetry. Research use only, not a medical device."""
+
+
+@main.command()
+@click.argument("case_file", metavar="CASE.toml", type=click.Path(path_type=Path))
+@OUT
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that relative paths of the case file start from; its own folder if not given.",
+)
+@click.option("--series", help="Which series of the image folder: its number in the list, or its UID.")
+def run(case_file: Path, out_dir: Path, root: Path | None, series: str | None) -> None:
+    r"""Measure the remnant of a planned resection, and write the report.
+
+    CASE.toml names the CT or MR series, the masks, the patient and the plan.
+
+    Standard output carries the summary; everything else goes to standard error.
+    Exit status: 0 a report was written, whatever it says; 1 the case could not be
+    assessed; 2 the command was misused.
+
+    \b
+    Example:
+        flr run sample_data/case.toml --out build/sample
+    """
+    from flr_volumetry.app.case import read_case
+
+    with _refusing():
+        case = read_case(case_file)
+        if root is not None:
+            case = case.with_root(root)
+        if series is not None:
+            case = case.with_series(series)
+        _run(case, out_dir)
+
+
+@main.command()
+@OUT
+def demo(out_dir: Path) -> None:
+    r"""Run the bundled sample patient.
+
+    A synthetic liver with three lesions, and a two-stage plan for it.
+
+    \b
+    Example:
+        flr demo --out build/demo
+    """
+    from flr_volumetry.app.case import read_case
+    from flr_volumetry.app.sample import sample_case
+
+    with _refusing():
+        _run(read_case(sample_case()), out_dir)
+
+
+@main.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+def inspect(paths: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes it
+    r"""Say what is in files and folders: each image and mask, read or refused, and why.
+
+    \b
+    Example:
+        flr inspect sample_data
+    """
+    from flr_volumetry.app.inspect import inspection_table
+    from flr_volumetry.io import inspect as look
+
+    with _refusing(), _progress() as tell:
+        found = look(paths, tell=tell)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
+    else:
+        click.echo(inspection_table(found))
+
+
+def _run(case: Case, out_dir: Path) -> None:
+    from flr_volumetry.app.run import run_case
+    from flr_volumetry.app.write import require_writable, write_outcome
+    from flr_volumetry.report import summary_text
+
+    require_writable(out_dir)
+    with _progress() as tell:
+        outcome = run_case(case, tell=tell)
+        report = write_outcome(outcome, out_dir, tell=tell)
+    click.echo(summary_text(outcome.summary))
+    click.echo(f"report: {report}", err=True)

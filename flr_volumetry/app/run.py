@@ -1,0 +1,210 @@
+"""The main job: one case, from image to assessment."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from flr_volumetry.anatomy import SEGMENTS, Structure
+from flr_volumetry.assessment.engine import assess
+from flr_volumetry.assessment.model import InputFile, Provenance, Summary
+from flr_volumetry.errors import CaseError, Caveat
+from flr_volumetry.images import Image, LabelMap, Mask, Source
+from flr_volumetry.io import read_image, read_label_map, read_mask
+from flr_volumetry.io.protocols import read_protocols
+from flr_volumetry.liver import Liver, Masks, crop_liver
+from flr_volumetry.resection import Partition, resect
+from flr_volumetry.volumetry.measure import measure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flr_volumetry.app.case import Case, MaskEntry
+
+LIBRARIES = ("numpy", "scipy", "pydicom", "nibabel", "SimpleITK", "edt", "connected-components-3d")
+VESSELS = (
+    ("portal_vein", Structure.PORTAL_VEIN),
+    ("hepatic_veins", Structure.HEPATIC_VEINS),
+    ("ivc", Structure.IVC),
+    ("gallbladder", Structure.GALLBLADDER),
+)
+
+
+def no_progress(step: str) -> None:
+    """Tell nobody; the default of `run_case`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """An assessed case: all facts, and the arrays they were counted on.
+
+    Parameters
+    ----------
+    summary : Summary
+        Everything that report.json holds.
+    liver : Liver
+        The cropped patient.
+    partition : Partition
+        The liver divided by the plan.
+    """
+
+    summary: Summary
+    liver: Liver = field(repr=False)
+    partition: Partition = field(repr=False)
+
+
+def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcome:
+    """Assess one case.
+
+    Parameters
+    ----------
+    case : Case
+        As `flr_volumetry.app.case.read_case` returns it.
+    tell : callable
+        Called with the name of each step as it begins.
+
+    Returns
+    -------
+    Outcome
+        Nothing is written; see `flr_volumetry.app.write.write_outcome`.
+
+    Raises
+    ------
+    FlrError
+        If an input cannot be read, the masks do not fit, or the plan cannot be carried out.
+    """
+    started = dt.datetime.now(dt.UTC)
+    plan = case.plan()
+    patient = case.patient.value()
+    folder = case.resolve(case.assessment.protocol_folder) if case.assessment.protocol_folder else None
+    protocols = read_protocols(tuple(case.assessment.protocols), folder=folder)
+    liver, inputs = _load(case, tell)
+    tell("cutting")
+    partition = resect(liver, plan)
+    tell("measuring")
+    volumes = measure(liver, partition)
+    assessment = assess(volumes, patient, protocols)
+    caveats = _unique((*liver.caveats, *partition.caveats, *volumes.caveats, *assessment.caveats))
+    summary = Summary(
+        case_id=case.case.id,
+        patient=patient,
+        volumes=volumes,
+        assessment=assessment,
+        caveats=caveats,
+        methods=(*_methods(inputs), *partition.methods, *volumes.methods, *assessment.methods),
+        provenance=Provenance(
+            version=_version("flr-volumetry"),
+            libraries=tuple((name, _version(name)) for name in LIBRARIES),
+            started=started.isoformat(timespec="seconds"),
+            inputs=tuple(inputs),
+            case_sha256=case.sha256,
+        ),
+    )
+    return Outcome(summary, liver, partition)
+
+
+def _load(case: Case, tell: Callable[[str], None]) -> tuple[Liver, list[InputFile]]:
+    inputs: list[InputFile] = []
+    image: Image | None = None
+    if case.image is not None:
+        tell("reading the image")
+        image = read_image(case.resolve(case.image.path), series=case.image.series)
+        inputs.append(_input("image", case.image.path, image.source, _image_words(image)))
+    masks = case.masks
+    tell("reading the masks")
+    segments = _segments(case, masks.segments, inputs) if masks.segments is not None else None
+    if masks.liver is not None:
+        liver = _mask(case, masks.liver, "liver", inputs)
+    elif segments is not None:
+        liver = _union(segments)
+    else:
+        raise CaseError("[masks] names no liver", reason="no_liver_mask")
+    cropped = crop_liver(
+        Masks(liver, _lesions(case, inputs), segments, _vessels(case, inputs)),
+        image=image,
+    )
+    return cropped, inputs
+
+
+def _union(segments: LabelMap) -> Mask:
+    union = segments.mask_of(*SEGMENTS)
+    said = Caveat(
+        "liver_from_segments",
+        f"No liver mask was given: the union of the Couinaud segments ({union.ml:.1f} mL) is the liver.",
+    )
+    return Mask(union.grid, union.voxels, "union of the segments", union.source, (*union.caveats, said))
+
+
+def _lesions(case: Case, inputs: list[InputFile]) -> Iterator[Mask]:
+    number = 0
+    for entry in case.masks.lesions:
+        for mask in _split(case, entry, inputs, number + 1):
+            number += 1
+            yield mask
+
+
+def _split(case: Case, entry: MaskEntry, inputs: list[InputFile], number: int) -> Iterator[Mask]:
+    whole = _mask(case, entry, f"lesion {number}", inputs)
+    if not entry.split:
+        yield whole
+        return
+    import cc3d
+
+    labels, n_parts = cc3d.connected_components(
+        whole.voxels.copy(order="K"), connectivity=26, return_N=True, binary_image=True
+    )
+    for part in range(1, n_parts + 1):
+        yield Mask(whole.grid, labels == part, f"{whole.name} part {part}", whole.source, whole.caveats)
+
+
+def _vessels(case: Case, inputs: list[InputFile]) -> Iterator[tuple[Structure, Mask]]:
+    for key, structure in VESSELS:
+        entry = getattr(case.masks, key)
+        if entry is not None:
+            yield structure, _mask(case, entry, key.replace("_", " "), inputs)
+
+
+def _mask(case: Case, entry: MaskEntry, role: str, inputs: list[InputFile]) -> Mask:
+    mask = read_mask(case.resolve(entry.path), segment=entry.segment, labels=entry.labels)
+    inputs.append(_input(role, entry.path, mask.source, f"{mask.ml:.1f} mL"))
+    return mask
+
+
+def _segments(case: Case, entry: MaskEntry, inputs: list[InputFile]) -> LabelMap:
+    labels = read_label_map(case.resolve(entry.path))
+    inputs.append(_input("segments", entry.path, labels.source, "Couinaud segments"))
+    return labels
+
+
+def _input(role: str, path: str, source: Source, words: str) -> InputFile:
+    return InputFile(role, path, source.sha256, words)
+
+
+def _image_words(image: Image) -> str:
+    spacing = " x ".join(f"{s:.3f}" for s in image.grid.spacing_mm)
+    shape = " x ".join(str(n) for n in image.grid.shape)
+    tilt = f", tilted by {image.grid.tilt_deg:.1f} degrees" if not image.grid.is_orthogonal else ""
+    return f"{image.source.modality or 'image'}, {shape} voxels of {spacing} mm{tilt}"
+
+
+def _methods(inputs: list[InputFile]) -> tuple[str, ...]:
+    image = next((i for i in inputs if i.role == "image"), None)
+    if image is None:
+        return ("Masks were read without an image; all coordinates are DICOM patient coordinates (LPS).",)
+    return (
+        f"The scan ({image.description}) and the masks were read in DICOM patient coordinates (LPS) and "
+        "cropped to the liver.",
+    )
+
+
+def _unique(caveats: tuple[Caveat, ...]) -> tuple[Caveat, ...]:
+    return tuple(dict.fromkeys(caveats))
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,291 @@
+"""Writes an outcome: all files of a run, or none of them."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flr_volumetry.errors import OutputError
+from flr_volumetry.images import LabelMap
+from flr_volumetry.io import write_label_map
+from flr_volumetry.report import figures, render_html, report_json, summary_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flr_volumetry.app.run import Outcome
+
+REPORT = "report.json"
+PARTIAL = ".partial-"
+
+
+def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None] = lambda _: None) -> Path:
+    """Write report.json, report.html, summary.txt, the figures and the partition.
+
+    Everything is first written to a folder beside `out_dir` (inside it, where it is a
+    mounted volume), which then takes its name: a run that is interrupted leaves the
+    earlier result, or nothing.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        An assessed case.
+    out_dir : Path
+        Made if absent; the result of an earlier run in it is replaced.
+    tell : callable
+        Called with the name of each step as it begins.
+
+    Returns
+    -------
+    Path
+        Of report.html.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds files that are not an earlier result, or cannot be written.
+    """
+    with replacing(out_dir, REPORT) as folder:
+        tell("drawing")
+        pictures = figures(outcome.liver, outcome.partition, outcome.summary)
+        (folder / "figures").mkdir()
+        for picture in pictures:
+            (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
+        tell("writing")
+        (folder / "report.html").write_text(render_html(outcome.summary, pictures), encoding="utf-8")
+        (folder / "summary.txt").write_text(summary_text(outcome.summary) + "\n", encoding="utf-8")
+        write_label_map(folder / "partition.nii.gz", partition_on_scan(outcome))
+        document = report_json(outcome.summary, outputs=_listing(folder, outcome))
+        (folder / REPORT).write_text(
+            json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
+    return out_dir / "report.html"
+
+
+def partition_on_scan(outcome: Outcome) -> LabelMap:
+    """Put the partition back onto the whole scan's grid.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        An assessed case.
+
+    Returns
+    -------
+    LabelMap
+        0 outside the liver, 1 the remnant, then one label for each resection.
+    """
+    import numpy as np
+
+    liver, partition = outcome.liver, outcome.partition
+    whole = np.zeros(liver.scan_grid.shape, dtype=np.uint8, order="F")
+    box = tuple(slice(a, a + n) for a, n in zip(liver.start, liver.grid.shape, strict=True))
+    whole[box] = partition.labels
+    return LabelMap(liver.scan_grid, whole, {p.label: p.title for p in partition.pieces})
+
+
+def _listing(folder: Path, outcome: Outcome) -> list[dict[str, Any]]:
+    pieces = {str(p.label): p.title for p in outcome.partition.pieces}
+    listing: list[dict[str, Any]] = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        entry: dict[str, Any] = {
+            "path": path.relative_to(folder).as_posix(),
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        if path.name == "partition.nii.gz":
+            entry["labels"] = pieces
+        listing.append(entry)
+    return listing
+
+
+def require_writable(out_dir: Path) -> None:
+    """Refuse, before any work is done, a folder that could not be written at the end.
+
+    Parameters
+    ----------
+    out_dir : Path
+        As `write_outcome` will get it.
+
+    Raises
+    ------
+    OutputError
+        If it holds somebody else's files, or cannot be written.
+    """
+    with _staging(Path.cwd() / out_dir, REPORT):
+        pass
+
+
+@contextmanager
+def replacing(out_dir: Path, marker: str) -> Iterator[Path]:
+    """Give a new folder to write into, and let it take the place of `out_dir` at the end.
+
+    Parameters
+    ----------
+    out_dir : Path
+        The folder to be replaced as a whole; it need not exist.
+    marker : str
+        A file that an earlier result holds: a folder with files but without it is
+        somebody else's, and refused.
+
+    Yields
+    ------
+    Path
+        An empty folder on the same disk.
+
+    Raises
+    ------
+    OutputError
+        If `out_dir` is not a folder, is somebody else's, or cannot be written.
+    """
+    out_dir = Path.cwd() / out_dir
+    with _staging(out_dir, marker) as folder:
+        try:
+            yield folder
+            _flush(folder)
+            folder.chmod(0o777 & ~_umask())
+            if folder.parent == out_dir:
+                _fill(folder, out_dir, marker)
+            else:
+                _swap(folder, out_dir)
+        except OSError as error:
+            raise _unwritable(out_dir, error) from error
+
+
+@contextmanager
+def _staging(out_dir: Path, marker: str) -> Iterator[Path]:
+    _require_ours(out_dir, marker)
+    try:
+        out_dir.parent.mkdir(parents=True, exist_ok=True)
+        place = out_dir if _only_inside(out_dir) else out_dir.parent
+        _sweep(place, out_dir.name)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}{PARTIAL}{os.getpid()}-", dir=place))
+    except OSError as error:
+        raise _unwritable(out_dir, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_ours(out_dir: Path, marker: str) -> None:
+    if not out_dir.exists():
+        return
+    if not out_dir.is_dir():
+        raise OutputError(f"{out_dir} is a file; --out needs a folder", reason="not_a_folder")
+    try:
+        names = sorted(p.name for p in out_dir.iterdir())
+    except OSError as error:
+        raise _unwritable(out_dir, error) from error
+    strange = sorted(_strangers(out_dir, marker)) if names else []
+    if strange:
+        raise OutputError(
+            f"{out_dir} holds files that no earlier run wrote ({', '.join(strange[:3])}); nothing was "
+            "written. Name a new or an empty folder.",
+            reason="folder_in_use",
+        )
+
+
+def _strangers(out_dir: Path, marker: str) -> set[str]:
+    """Files of a folder that an earlier result does not list as its own."""
+    there = {p.relative_to(out_dir).as_posix() for p in out_dir.rglob("*") if not p.is_dir()}
+    there = {name for name in there if PARTIAL not in name.split("/")[0]}
+    try:
+        document = json.loads((out_dir / marker).read_text(encoding="utf-8"))
+        return there - {marker, *(entry["path"] for entry in document["outputs"])}
+    except (OSError, ValueError, LookupError, TypeError):
+        return there
+
+
+def _unwritable(out_dir: Path, error: OSError) -> OutputError:
+    blocking = next((p for p in out_dir.parents if p.is_file()), None)
+    why = f"{blocking} is a file, not a folder" if blocking else error.strerror or str(error)
+    return OutputError(
+        f"{out_dir} cannot be written: {why}. Nothing there was changed.",
+        reason="disk_full" if error.errno == errno.ENOSPC else "unwritable",
+    )
+
+
+def _only_inside(out_dir: Path) -> bool:
+    """Whether a folder cannot be renamed, only filled: a mounted volume, a parent without write access."""
+    return out_dir.is_dir() and (os.path.ismount(out_dir) or not os.access(out_dir.parent, os.W_OK))
+
+
+def _sweep(place: Path, name: str) -> None:
+    """Remove what killed runs left behind."""
+    prefix = f".{name}{PARTIAL}"
+    for stale in place.glob(f"{prefix}*"):
+        owner = stale.name.removeprefix(prefix).split("-")[0]
+        if owner.isdigit() and not _alive(int(owner)):
+            shutil.rmtree(stale, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _flush(folder: Path) -> None:
+    """Have the disk hold every file before the folder takes its name."""
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_dir() and sys.platform == "win32":
+            continue
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _fill(folder: Path, out_dir: Path, marker: str) -> None:
+    """Move files in one by one, the marker last: its digests tell an unfinished move from a finished one."""
+    fresh = {p.relative_to(folder) for p in folder.rglob("*") if p.is_file()}
+    for name in sorted(fresh, key=lambda p: (p == Path(marker), p)):
+        (out_dir / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).replace(out_dir / name)
+    for old in [p for p in out_dir.rglob("*") if p.is_file() and folder not in p.parents]:
+        if old.relative_to(out_dir) not in fresh:
+            old.unlink()
+
+
+def _swap(folder: Path, out_dir: Path) -> None:
+    if not out_dir.exists():
+        folder.rename(out_dir)
+        return
+    if _exchange(folder, out_dir):
+        return
+    old = folder.with_name(folder.name + "-old")
+    out_dir.rename(old)
+    folder.rename(out_dir)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Swap two folders in one step, where the system can; afterwards `a` holds the old result."""
+    if not sys.platform.startswith("linux"):
+        return False
+    at_cwd, exchange = -100, 2
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    return bool(renameat2(at_cwd, os.fsencode(a), at_cwd, os.fsencode(b), exchange) == 0)

@@ -1,0 +1,124 @@
+"""A real patient through the real command line, against a brute-force recomputation.
+
+3D-IRCADb-01, patient 17: two lesions, one on each side.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PLANS = ("right_hepatectomy_segments", "right_hepatectomy_plane", "two_stage")
+
+
+@pytest.fixture(scope="module")
+def brute_force(real_data):
+    """Every amount, from plain arrays on the whole grid, by a script that does not know the package."""
+    script = ROOT / "tests" / "real" / "brute_force.py"
+    assert "flr_volumetry" not in "".join(
+        line for line in script.read_text().splitlines(keepends=True) if line.startswith(("import", "from"))
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), str(real_data)], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def reports(real_data, tmp_path_factory):
+    """What ``flr run`` writes for each plan."""
+    found = {}
+    for name in PLANS:
+        out = tmp_path_factory.mktemp("ircad17") / name
+        case = ROOT / "pipelines" / "ircad17" / f"{name}.toml"
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "flr_volumetry",
+                "run",
+                str(case),
+                "--root",
+                str(real_data),
+                "--out",
+                str(out),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found[name] = json.loads((out / "report.json").read_text())
+    return found
+
+
+def voxels(ml, brute_force):
+    """Millilitres as a whole number of voxels, to a thousandth of one."""
+    count = ml / brute_force["voxel_ml"]
+    assert count == pytest.approx(round(count), abs=1e-3)
+    return round(count)
+
+
+def test_liver_tumours_and_portal_vein_have_their_published_volumes(reports):
+    """1860.6, 85.6, 78.6 and 47.5 mL, to 0.1 mL."""
+    report = reports["two_stage"]
+    inputs = {i["role"]: i["description"] for i in report["provenance"]["inputs"]}
+
+    assert report["volumes"]["total_ml"] == pytest.approx(1860.6, abs=0.1)
+    assert [lesion["ml"] for lesion in report["lesions"]] == pytest.approx([85.6, 78.6], abs=0.1)
+    assert inputs["portal vein"] == "47.5 mL"
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_volume_agrees_with_brute_force_to_the_voxel(name, reports, brute_force):
+    """Total, tumour, remnant, each stage, each segment: the same whole number of voxels."""
+    report, truth = reports[name], brute_force["plans"][name]
+    volumes = report["volumes"]
+
+    for key, expected in [
+        ("total_ml", truth["total"]),
+        ("tumour_ml", truth["tumour"]),
+        ("functional_ml", truth["total"] - truth["tumour"]),
+        ("remnant_ml", truth["remnant"]),
+        ("remnant_functional_ml", truth["remnant_functional"]),
+        ("resected_ml", sum(truth["resected_by_stage"])),
+    ]:
+        assert voxels(volumes[key], brute_force) == expected, key
+    stages = [voxels(stage["resected_ml"], brute_force) for stage in report["stages"]]
+    assert stages == truth["resected_by_stage"]
+    assert len(report["segments"]) == 9
+    for row in report["segments"]:
+        counted = [voxels(row["ml"], brute_force), voxels(row["remnant_ml"], brute_force)]
+        assert counted == truth["segments"][str(row["segment"])]
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_margin_agrees_with_brute_force(name, reports, brute_force):
+    """Margin, diameter, what stays: against an exact distance transform of the whole grid."""
+    for found, truth in zip(reports[name]["lesions"], brute_force["plans"][name]["lesions"], strict=True):
+        assert voxels(found["ml"], brute_force) == truth["voxels"]
+        assert voxels(found["remaining_ml"], brute_force) == truth["remaining"]
+        assert found["cleared"] is (truth["remaining"] == 0)
+        assert found["margin_mm"] == pytest.approx(truth["margin_mm"], abs=1e-6)
+        assert found["longest_diameter_mm"] == pytest.approx(truth["diameter_mm"], abs=1e-6)
+
+
+def test_the_indices_are_the_definitions(reports):
+    """FLR is functional remnant over functional liver, recomputed from the report's own volumes."""
+    for report in reports.values():
+        volumes, indices = report["volumes"], report["indices"]
+        assert indices["flr"]["value"] == pytest.approx(
+            volumes["remnant_functional_ml"] / volumes["functional_ml"]
+        )
+        assert indices["flr_of_total"]["value"] == pytest.approx(volumes["remnant_ml"] / volumes["total_ml"])
+
+
+def test_gaps_of_the_segment_map_are_said(reports):
+    """0.6 mL of the liver carry no segment, and 33 voxels of lesion 1 stay in them."""
+    codes = {c["code"]: c["message"] for c in reports["two_stage"]["caveats"]}
+
+    assert "0.6 of the liver's 1860.6 mL carry no segment" in codes["liver_without_segment"]
+    assert "0.03 of its 85.6 mL" in codes["lesion_stays"]
