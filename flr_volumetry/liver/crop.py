@@ -180,18 +180,17 @@ def _lesion(
 def _segments(
     placed: LabelMap, box: Box, grid: Grid, liver: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.uint8], list[Caveat]]:
-    counts = np.bincount(np.asarray(placed.voxels[box]).ravel(order="K"), minlength=len(SEGMENTS) + 1)
-    unknown = sorted(int(n) for n in np.flatnonzero(counts) if n > max(SEGMENTS))
-    if unknown:
+    part = _cut_out(placed.voxels, box)
+    if int(part.max()) > max(SEGMENTS):
+        unknown = [int(n) for n in np.unique(part) if n > max(SEGMENTS)]
         raise LiverError(
             f"the segment map {_where(placed)} holds labels {unknown}; Couinaud segments are 1 to 8.",
             reason="unknown_segment_label",
         )
-    part = _cut_out(placed.voxels[box].astype(np.uint8, order="K"), (slice(None),) * 3)
-    outside = int(np.count_nonzero(placed.voxels)) - int(np.count_nonzero(part))
-    stray = int(np.count_nonzero(part[~liver]))
-    part[~liver] = 0
-    return part, list(checks.segments(part, grid, liver, (outside + stray) * grid.voxel_ml))
+    labels = part.astype(np.uint8, order="F")
+    labels *= liver
+    stray = int(np.count_nonzero(placed.voxels)) - int(np.count_nonzero(labels))
+    return labels, list(checks.segments(labels, grid, liver, stray * grid.voxel_ml))
 
 
 def _vessel(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from flr_volumetry.anatomy import SEGMENTS
 from flr_volumetry.errors import Caveat, PlanError
 from flr_volumetry.images import Box, Grid, bounding_box
 from flr_volumetry.liver.checks import NEGLIGIBLE_ML, part_sizes_ml
@@ -83,7 +84,7 @@ def resect(liver: Liver, plan: ResectionPlan) -> Partition:
     >>> [(piece.kind.value, round(piece.count * grid.voxel_ml)) for piece in partition.pieces]
     [('remnant', 800), ('resected', 200)]
     """
-    labels = liver.voxels.astype(np.uint8, order="K")
+    labels = liver.voxels.astype(np.uint8, order="F")
     pieces: list[Piece] = []
     label = REMNANT
     left = int(np.count_nonzero(liver.voxels))
@@ -179,15 +180,16 @@ def _in_segments(liver: Liver, segments: frozenset[int], where: str) -> Voxels:
         )
     wanted = np.zeros(256, dtype=bool)
     wanted[list(segments)] = True
-    present = np.flatnonzero(np.bincount(liver.segments.ravel(order="K"), minlength=9))
-    absent = sorted(segments - {int(n) for n in present})
+    labels = liver.segments.ravel(order="F")
+    absent = [n for n in sorted(segments) if not (labels == n).any()]
     if absent:
+        present = [n for n in SEGMENTS if (labels == n).any()]
         raise PlanError(
             f"{where}: the segment map has no segment {', '.join(map(str, absent))}; "
-            f"it holds {', '.join(str(n) for n in present if n)}.",
+            f"it holds {', '.join(map(str, present))}.",
             reason="unknown_segment",
         )
-    return np.asarray(wanted[liver.segments])
+    return np.asarray(wanted[labels].reshape(liver.segments.shape, order="F"))
 
 
 def _around_lesions(

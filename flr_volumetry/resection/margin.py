@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from flr_volumetry.resection.partition import Partition
 
 Voxels = npt.NDArray[np.bool_]
-FLAT_MM = 1e-6
+FIRST_BATCH = 128
+COARSE = 7
+
+_AROUND = np.array([v for v in np.ndindex(5, 5, 5) if 0 in v or 4 in v], dtype=np.float64) - 2
+DIRECTIONS = _AROUND / np.linalg.norm(_AROUND, axis=1, keepdims=True)
+"""98 directions all around, no point of the sphere further than 15 degrees from one."""
+FLAT_MM = 1e-4
 """A lesion whose extent along an axis is smaller than this is flat: one layer of voxels."""
 
 
@@ -73,7 +79,7 @@ def margins(liver: Liver, partition: Partition) -> tuple[LesionMargin, ...]:
     stage_of = np.zeros(256, dtype=np.int64)
     for piece in partition.pieces:
         stage_of[piece.label] = piece.stage
-    tree = None
+    remnant: npt.NDArray[np.float64] | None = None
     found = []
     for lesion in liver.lesions:
         labels = partition.labels[lesion.box][lesion.voxels]
@@ -81,19 +87,62 @@ def margins(liver: Liver, partition: Partition) -> tuple[LesionMargin, ...]:
         if remaining:
             found.append(LesionMargin(lesion.number, 0.0, None, remaining, 0))
             continue
-        if tree is None:
-            from scipy.spatial import cKDTree
-
-            remnant = np.argwhere(surface(partition.labels == REMNANT))
-            tree = cKDTree(liver.grid.centres_mm(remnant))
-        points = surface_points_mm(lesion, liver.grid)
-        distance = np.atleast_1d(tree.query(points)[0])
-        nearest = int(np.argmin(distance))
-        x, y, z = (float(c) for c in points[nearest])
+        if remnant is None:
+            remnant = liver.grid.centres_mm(_indices(surface(partition.labels == REMNANT)))
+        distance, (x, y, z) = _closest(surface_points_mm(lesion, liver.grid), remnant)
         found.append(
-            LesionMargin(lesion.number, float(distance[nearest]), (x, y, z), 0, int(stage_of[labels].max()))
+            LesionMargin(
+                lesion.number, distance, (float(x), float(y), float(z)), 0, int(stage_of[labels].max())
+            )
         )
     return tuple(found)
+
+
+def _closest(
+    lesion: npt.NDArray[np.float64], remnant: npt.NDArray[np.float64]
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """Smallest distance between two sets of points, and the lesion's point where it is.
+
+    No point of the lesion lies further along a direction than its support there, so
+    that the largest excess of a remnant point over the supports is a lower bound of its
+    distance. Points are asked in order of that bound, until it passes the best answer.
+    """
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(lesion)
+    bound = _lower_bound(lesion, remnant, DIRECTIONS[::COARSE])
+    best, at = tree.query(remnant[int(np.argmin(bound))])
+    hopeful = np.flatnonzero(bound <= best)
+    bound = _lower_bound(lesion, remnant[hopeful], DIRECTIONS)
+    order = np.argsort(bound)
+    hopeful, bound = hopeful[order], bound[order]
+    done, size = 0, FIRST_BATCH
+    while done < len(hopeful) and bound[done] <= best:
+        batch = hopeful[done : done + size]
+        distance, index = tree.query(remnant[batch], distance_upper_bound=np.nextafter(best, np.inf))
+        nearest = int(np.argmin(distance))
+        if distance[nearest] < best:
+            best, at = distance[nearest], index[nearest]
+        done, size = done + size, size * 2
+    return float(best), lesion[at]
+
+
+def _lower_bound(
+    lesion: npt.NDArray[np.float64],
+    points: npt.NDArray[np.float64],
+    directions: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Return what each point's distance to the lesion cannot be less than."""
+    columns = np.ascontiguousarray(points.T)
+    bound = np.full(len(points), -np.inf)
+    for direction in directions:
+        np.maximum(bound, direction @ columns - (lesion @ direction).max(), out=bound)
+    return bound
+
+
+def _indices(voxels: Voxels) -> npt.NDArray[np.int64]:
+    """Return the indices of a mask's voxels, (n, 3), in the order in which they lie in memory."""
+    return np.asarray(np.argwhere(voxels.T)[:, ::-1])
 
 
 def surface(voxels: Voxels) -> Voxels:
@@ -142,7 +191,7 @@ def surface_points_mm(lesion: Lesion, grid: Grid) -> npt.NDArray[np.float64]:
     (n, 3) float64 ndarray
         LPS mm.
     """
-    return grid.centres_mm(np.argwhere(surface(lesion.voxels)) + np.asarray(lesion.start))
+    return grid.centres_mm(_indices(surface(lesion.voxels)) + np.asarray(lesion.start))
 
 
 def longest_diameter_mm(lesion: Lesion, grid: Grid) -> float:
@@ -171,11 +220,11 @@ def _corners(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     from scipy.spatial import ConvexHull
 
     about = points - points.mean(axis=0)
-    _, lengths, axes = np.linalg.svd(about, full_matrices=False)
-    rank = int(np.count_nonzero(lengths > FLAT_MM))
+    spread, axes = np.linalg.eigh(about.T @ about / len(points))
+    rank = int(np.count_nonzero(spread > FLAT_MM**2))
     if rank == 0:
         return points[:1]
-    flat = about @ axes[:rank].T
+    flat = about @ axes[:, 3 - rank :]
     if rank == 1:
         return points[[int(np.argmin(flat)), int(np.argmax(flat))]]
     return np.asarray(points[ConvexHull(flat).vertices])

@@ -197,7 +197,8 @@ def measure(liver: Liver, partition: Partition) -> LiverVolumes:
     ml = liver.grid.voxel_ml
     tumour = _tumour(liver)
     in_label = np.array([p.count for p in partition.pieces], dtype=np.int64)
-    tumour_in_label = np.bincount(partition.labels[tumour], minlength=len(in_label) + 1)[1:]
+    tumour_labels = partition.labels.ravel(order="F")[tumour.ravel(order="F")]
+    tumour_in_label = np.bincount(tumour_labels, minlength=len(in_label) + 1)[1:]
     resected = [p.label - 1 for p in partition.pieces if p.kind is PieceKind.RESECTED]
     total, tumours = int(in_label.sum()), int(tumour_in_label.sum())
     remnant, remnant_tumour = int(in_label[0]), int(tumour_in_label[0])
@@ -236,8 +237,11 @@ def _segments(liver: Liver, partition: Partition) -> tuple[SegmentVolume, ...]:
     if liver.segments is None:
         return ()
     ml = liver.grid.voxel_ml
-    claimed = np.bincount(liver.segments[liver.voxels], minlength=len(SEGMENTS) + 1)
-    kept = np.bincount(liver.segments[partition.labels == REMNANT], minlength=len(SEGMENTS) + 1)
+    inside = liver.voxels.ravel(order="F")
+    segment = liver.segments.ravel(order="F")[inside]
+    stays = partition.labels.ravel(order="F")[inside] == REMNANT
+    claimed = np.bincount(segment, minlength=len(SEGMENTS) + 1)
+    kept = np.bincount(segment[stays], minlength=len(SEGMENTS) + 1)
     numbers = [*SEGMENTS, 0] if claimed[0] else list(SEGMENTS)
     return tuple(SegmentVolume(n, int(claimed[n]) * ml, int(kept[n]) * ml) for n in numbers if claimed[n])
 
@@ -347,6 +351,7 @@ def _methods(liver: Liver) -> list[str]:
         sentences.append(
             "The margin of a lesion is the smallest Euclidean distance, in the patient, from the centre "
             "of one of its voxels to the centre of a voxel that stays; the longest diameter is the largest "
-            "distance between two of its voxel centres in three dimensions. Both are resolved to about one voxel."
+            "distance between two of its voxel centres in three dimensions. Both are resolved to about one "
+            "voxel."
         )
     return sentences
