@@ -1,1 +1,38 @@
 """Volumes and patient against cited criteria."""
+
+from flr_volumetry.assessment.engine import assess
+from flr_volumetry.assessment.indices import RULE_INDICES
+from flr_volumetry.assessment.model import (
+    Applicability,
+    Assessment,
+    Citation,
+    Evidence,
+    Finding,
+    Index,
+    InputFile,
+    Protocol,
+    Provenance,
+    Rule,
+    State,
+    Summary,
+)
+from flr_volumetry.assessment.plausibility import Phase, Tissue
+
+__all__ = [
+    "RULE_INDICES",
+    "Applicability",
+    "Assessment",
+    "Citation",
+    "Evidence",
+    "Finding",
+    "Index",
+    "InputFile",
+    "Phase",
+    "Protocol",
+    "Provenance",
+    "Rule",
+    "State",
+    "Summary",
+    "Tissue",
+    "assess",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from flr_volumetry.errors import Caveat
     from flr_volumetry.volumetry.measure import LiverVolumes
     from flr_volumetry.volumetry.patient import Parenchyma, Patient
+
+FRACTION = "fraction"
+"""The unit of a ratio of volumes."""
 
 
 class Evidence(Enum):
@@ -84,7 +88,7 @@ class Rule:
     denominator : str
         What that ratio is a share of, for people; a rule is never evaluated on another.
     threshold : float
-        Fraction from 0 to 1 (for body-weight ratios too: 0.5 % is 0.005).
+        Fraction from 0 to 1 (for body-weight ratios too: 0.5 % is 0.005), or an amount in `unit`.
     strict : bool
         True if the value must exceed the threshold, False if reaching it is enough.
     population : str
@@ -101,11 +105,14 @@ class Rule:
         Whether it is evaluated; False keeps it listed with its reason.
     note : str
         Cautions, and why it is disabled if it is.
+    unit : str
+        Of the threshold, as `Index.unit`: "fraction", or for example "mL/m2".
 
     Raises
     ------
     ProtocolError
-        If the source is missing or the threshold is not a fraction between 0 and 1.
+        If the source is missing, or the threshold is not a fraction between 0 and 1, or, in another
+        unit, not above 0.
     """
 
     id: str
@@ -122,13 +129,18 @@ class Rule:
     evidence: Evidence
     enabled: bool = True
     note: str = ""
+    unit: str = FRACTION
 
     def __post_init__(self) -> None:
         if not self.citation.text.strip():
             raise ProtocolError(f"rule {self.id!r} has no source", reason="rule_without_source")
-        if not 0 < self.threshold < 1:
+        if self.unit == FRACTION and not 0 < self.threshold < 1:
             raise ProtocolError(
                 f"rule {self.id!r}: the threshold must be a fraction between 0 and 1, got {self.threshold}"
+            )
+        if not 0 < self.threshold < math.inf:
+            raise ProtocolError(
+                f"rule {self.id!r}: the threshold must be above 0 {self.unit}, got {self.threshold}"
             )
 
 

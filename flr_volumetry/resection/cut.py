@@ -112,7 +112,7 @@ def resect(liver: Liver, plan: ResectionPlan) -> Partition:
         (remnant, *pieces),
         tuple(stage.name for stage in plan.stages),
         tuple(_after(stage) for stage in plan.stages),
-        tuple(_caveats(liver, labels, plan)),
+        tuple(_caveats(liver, labels)),
         tuple(_methods(plan)),
     )
 
@@ -248,7 +248,7 @@ def _within(lesion: Lesion, box: Box, margin_mm: float, grid: Grid) -> Voxels:
     return inside
 
 
-def _caveats(liver: Liver, labels: npt.NDArray[np.uint8], plan: ResectionPlan) -> list[Caveat]:
+def _caveats(liver: Liver, labels: npt.NDArray[np.uint8]) -> list[Caveat]:
     caveats = []
     sizes = part_sizes_ml(labels == REMNANT, liver.grid)
     if len(sizes) > 1 and sizes[1] > NEGLIGIBLE_ML:
@@ -258,14 +258,6 @@ def _caveats(liver: Liver, labels: npt.NDArray[np.uint8], plan: ResectionPlan) -
                 f"The remnant is in {len(sizes)} separate parts: {sizes[0]:.1f} mL and "
                 f"{sum(sizes[1:]):.1f} mL beside it. All are counted, whether or not they keep "
                 "inflow, outflow and bile drainage.",
-            )
-        )
-    if any(stage.after is not None for stage in plan.stages):
-        caveats.append(
-            Caveat(
-                "growth_not_counted",
-                "All stages are measured on the present scan: what the remnant gains between them is "
-                "not counted.",
             )
         )
     return caveats

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from flr_volumetry.liver import Lesion, Liver
     from flr_volumetry.resection import LesionMargin, Partition
 
-LARGE_TUMOUR_SHARE = 0.5
-"""Above this share of the liver the tumour volume is pointed out (clinical base 1.1)."""
-
 
 @dataclass(frozen=True, slots=True)
 class SegmentVolume:
@@ -220,7 +217,7 @@ def measure(liver: Liver, partition: Partition) -> LiverVolumes:
         lesions=lesions,
         stages=tuple(_stages(partition, in_label, tumour_in_label)),
         voxel_ml=ml,
-        caveats=tuple(_caveats(liver, lesions, tumours / total)),
+        caveats=tuple(_caveats(liver, lesions)),
         methods=tuple(_methods(liver)),
     )
 
@@ -317,7 +314,7 @@ def _stays(liver: Liver, lesion: LesionFacts) -> Caveat:
     return Caveat("lesion_stays", said)
 
 
-def _caveats(liver: Liver, lesions: tuple[LesionFacts, ...], tumour_share: float) -> list[Caveat]:
+def _caveats(liver: Liver, lesions: tuple[LesionFacts, ...]) -> list[Caveat]:
     caveats = [_stays(liver, lesion) for lesion in lesions if not lesion.cleared]
     step_mm = float(np.linalg.norm(liver.grid.spacing_mm))
     caveats += [
@@ -330,14 +327,6 @@ def _caveats(liver: Liver, lesions: tuple[LesionFacts, ...], tumour_share: float
         for lesion in lesions
         if lesion.cleared and lesion.margin_mm <= step_mm
     ]
-    if tumour_share > LARGE_TUMOUR_SHARE:
-        caveats.append(
-            Caveat(
-                "large_tumour_share",
-                f"Lesions fill {100 * tumour_share:.1f} % of the liver: percentages of the functional liver "
-                "and of the whole liver differ widely.",
-            )
-        )
     return caveats
 
 

@@ -245,7 +245,6 @@ def test_what_a_later_stage_cuts_is_cut_from_what_the_earlier_left():
     assert (first.stage, second.stage) == (1, 2)
     assert (first.count + second.count) * liver.grid.voxel_ml == pytest.approx(alone)
     assert staged.stage_after == ("", "4 weeks after PVE")
-    assert [c.code for c in staged.caveats] == ["growth_not_counted"]
 
 
 def test_a_voxel_centre_on_the_plane_stays():

@@ -1,0 +1,176 @@
+"""Findings in sentences: what the evidence supports under which protocol, and whether they disagree."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from flr_volumetry.assessment.model import FRACTION, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flr_volumetry.assessment.indices import IndexTable
+    from flr_volumetry.assessment.model import Finding, Protocol
+    from flr_volumetry.volumetry.formulas import LiverEstimate
+
+SMALL = 0.02
+"""Fractions below it (ratios to body weight) are written with three decimals."""
+
+
+class Support(Enum):
+    """What the evaluated rules of one protocol say together."""
+
+    SUPPORTS = "supports"
+    EQUIVOCAL = "is equivocal about"
+    AGAINST = "does not support"
+    NONE = "cannot be judged"
+
+
+def amount_text(value: float, unit: str) -> str:
+    """Return a ratio as people read it: percent, or the amount with its unit."""
+    if unit != FRACTION:
+        return f"{value:.0f} {unit}"
+    return f"{100 * value:.3f} %" if abs(value) < SMALL else f"{100 * value:.1f} %"
+
+
+def threshold_text(threshold: float, unit: str) -> str:
+    """Return a threshold as its source prints it, without rounding it."""
+    return f"{100 * threshold:.6g} %" if unit == FRACTION else f"{threshold:g} {unit}"
+
+
+def support(findings: Sequence[Finding]) -> Support:
+    """Return what rules of one protocol say together; equivocal unless all say the same.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        Of one protocol.
+
+    Returns
+    -------
+    Support
+        NONE if no rule was evaluable.
+    """
+    states = {finding.state for finding in findings} - {State.NOT_EVALUABLE}
+    if not states:
+        return Support.NONE
+    if states == {State.CLEAR_ABOVE}:
+        return Support.SUPPORTS
+    return Support.AGAINST if states == {State.CLEAR_BELOW} else Support.EQUIVOCAL
+
+
+def conclude(protocols: Sequence[Protocol], findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Write the conclusion: a sentence on each protocol, then whether they disagree.
+
+    Parameters
+    ----------
+    protocols : sequence of Protocol
+        As applied.
+    findings : sequence of Finding
+        Of all of them.
+
+    Returns
+    -------
+    tuple of str
+        Sentences; evidence, never an order.
+    """
+    own = {p.key: [f for f in findings if f.protocol == p.key] for p in protocols}
+    sentences = [_protocol_sentence(p, own[p.key]) for p in protocols]
+    sentences.extend(_disagreement(protocols, own))
+    return tuple(sentences)
+
+
+def _protocol_sentence(protocol: Protocol, findings: Sequence[Finding]) -> str:
+    name = f"{protocol.title} ({protocol.key}, version {protocol.version})"
+    judged = [f for f in findings if f.state is not State.NOT_EVALUABLE]
+    if not judged:
+        return f"No rule of {name} could be evaluated: {_reasons(findings)}."
+    clauses = "; ".join(_clause(f) for f in judged)
+    return f"Volumetric evidence {support(judged).value} the planned remnant under {name}: {clauses}."
+
+
+def _reasons(findings: Sequence[Finding]) -> str:
+    """Say why rules were not evaluated, those of one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for finding in findings:
+        by_reason.setdefault(finding.reason.split(";")[0].rstrip("."), []).append(finding.rule.id)
+    return "; ".join(f"{reason} ({', '.join(ids)})" for reason, ids in by_reason.items())
+
+
+def _clause(finding: Finding) -> str:
+    rule = finding.rule
+    words = {
+        State.CLEAR_ABOVE: "clearly above",
+        State.BORDERLINE: "close to",
+        State.CLEAR_BELOW: "clearly below",
+    }
+    value, margin_ml = finding.value or 0.0, finding.margin_ml or 0.0
+    spare = f"{margin_ml:.0f} mL to spare" if margin_ml >= 0 else f"{-margin_ml:.0f} mL short"
+    asked = "more than" if rule.strict else "at least"
+    clause = (
+        f"{rule.id} asks for {asked} {threshold_text(rule.threshold, rule.unit)} of {rule.denominator}, and "
+        f"{amount_text(value, rule.unit)} is {words[finding.state]} it, {spare} ({rule.citation.text})"
+    )
+    return f"{clause}: {rule.effect_below}" if finding.state is State.CLEAR_BELOW else clause
+
+
+def _disagreement(protocols: Sequence[Protocol], own: dict[str, list[Finding]]) -> list[str]:
+    sentences = []
+    views = {p.key: support(own[p.key]) for p in protocols}
+    views = {key: view for key, view in views.items() if view is not Support.NONE}
+    if len(set(views.values())) > 1:
+        said = "; ".join(f"{key} {view.value} the planned remnant" for key, view in views.items())
+        sentences.append(f"The protocols disagree: {said}.")
+    for protocol in protocols:
+        above = [f.rule.id for f in own[protocol.key] if f.state is State.CLEAR_ABOVE]
+        below = [f.rule.id for f in own[protocol.key] if f.state is State.CLEAR_BELOW]
+        if above and below:
+            sentences.append(
+                f"The rules of {protocol.key} disagree among themselves: clearly above {', '.join(above)}, "
+                f"clearly below {', '.join(below)}."
+            )
+    return sentences
+
+
+def spread_range(table: IndexTable, estimates: Sequence[LiverEstimate]) -> tuple[float, float]:
+    """Return the least and the greatest FLR share over all denominators and formulas."""
+    flr, gross = table.find("flr"), table.find("flr_of_total")
+    shares = [index.value for index in (flr, gross) if index is not None]
+    remnant_ml = flr.numerator_ml if flr is not None else 0.0
+    shares.extend(remnant_ml / estimate.ml for estimate in estimates)
+    return min(shares), max(shares)
+
+
+def spread_sentence(table: IndexTable, estimates: Sequence[LiverEstimate]) -> str:
+    """Write how far the share of the same remnant moves with the choice of denominator.
+
+    Parameters
+    ----------
+    table : IndexTable
+        Holding the measured shares.
+    estimates : sequence of LiverEstimate
+        In mL; empty without height and weight.
+
+    Returns
+    -------
+    str
+        One sentence for the methods section.
+    """
+    flr, gross = table.find("flr"), table.find("flr_of_total")
+    if flr is None or gross is None:
+        return ""
+    text = (
+        f"The same remnant is {amount_text(flr.value, FRACTION)} of the functional volume (D8) and "
+        f"{amount_text(gross.value, FRACTION)} of the total volume (D9)"
+    )
+    if not estimates:
+        return f"{text}; estimated volumes need height and weight."
+    most = max(estimates, key=lambda estimate: estimate.ml)
+    least = min(estimates, key=lambda estimate: estimate.ml)
+    low, high = flr.numerator_ml / most.ml, flr.numerator_ml / least.ml
+    return (
+        f"{text}, and from {amount_text(low, FRACTION)} ({most.formula.key}, {most.formula.title}, "
+        f"{most.ml:.0f} mL) to {amount_text(high, FRACTION)} ({least.formula.key}, {least.formula.title}, "
+        f"{least.ml:.0f} mL) of the volume estimated by {len(estimates)} published formulas."
+    )
