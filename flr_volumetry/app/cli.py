@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,15 +121,15 @@ def inspect(paths: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - c
     Example:
         flr inspect sample_data
     """
-    from flr_volumetry.app.inspect import inspection_table
-    from flr_volumetry.io import inspect as look
+    from flr_volumetry.app.inspect import render_inspection
+    from flr_volumetry.io.inspection import inspect as look
 
     with _refusing(), _progress() as tell:
-        found = look(paths, tell=tell)
+        found = look(paths, progress=lambda done, of: tell(f"reading headers: {done} of {of} files"))
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
     else:
-        click.echo(inspection_table(found))
+        click.echo(render_inspection(found, width=max(80, shutil.get_terminal_size((100, 24)).columns)))
 
 
 def _run(case: Case, out_dir: Path) -> None:

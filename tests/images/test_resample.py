@@ -63,6 +63,19 @@ def test_a_ball_keeps_its_place_and_volume_on_any_other_grid(source, target):
     assert f"{mask.ml:.1f} mL became {moved.ml:.1f} mL" in moved.caveats[0].message
 
 
+def test_the_outermost_voxels_count_too():
+    """A block that fills its array, on a grid of half the step, has eight voxels for each of its own."""
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    fine = np.diag([1.0, 1.0, 1.0, 1.0])
+    fine[:3, 3] = -3.5
+    block = Mask(Grid((4, 5, 6), affine), np.ones((4, 5, 6), dtype=bool), "block")
+
+    moved = to_grid(block, Grid((16, 18, 20), fine))
+
+    assert moved.count == 8 * 4 * 5 * 6
+    assert bounding_box(moved.voxels) == (slice(3, 11), slice(3, 13), slice(3, 15))
+
+
 def test_what_lies_outside_the_scan_is_said():
     """Half of a block beyond the scan's edge is left out, with its mL."""
     grid = Grid((20, 20, 20), np.diag([10.0, 10.0, 10.0, 1.0]))
