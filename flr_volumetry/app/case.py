@@ -51,13 +51,13 @@ class _Section(BaseModel):
 
 
 class CaseSection(_Section):
-    """[case]."""
+    """The [case] table."""
 
     id: str = Field(min_length=1)
 
 
 class PatientSection(_Section):
-    """[patient]; all optional."""
+    """The [patient] table; all optional."""
 
     sex: Literal["F", "M"] | None = None
     age: float | None = None
@@ -81,7 +81,7 @@ class PatientSection(_Section):
 
 
 class ImageSection(_Section):
-    """[image]."""
+    """The [image] table."""
 
     path: str = Field(min_length=1)
     series: str | None = None
@@ -109,7 +109,7 @@ class MaskEntry(_Section):
 
 
 class MasksSection(_Section):
-    """[masks]."""
+    """The [masks] table."""
 
     liver: MaskEntry | None = None
     lesions: list[MaskEntry] = []
@@ -141,7 +141,7 @@ class PlaneEntry(_Section):
 
 
 class PlaneResectionEntry(PlaneEntry):
-    """kind = "plane"."""
+    """A resection of the kind "plane"."""
 
     kind: Literal["plane"]
 
@@ -151,7 +151,7 @@ class PlaneResectionEntry(PlaneEntry):
 
 
 class PlanesResectionEntry(_Section):
-    """kind = "planes"."""
+    """A resection of the kind "planes"."""
 
     kind: Literal["planes"]
     planes: list[PlaneEntry] = Field(min_length=1)
@@ -163,7 +163,7 @@ class PlanesResectionEntry(_Section):
 
 
 class HepatectomyEntry(_Section):
-    """kind = "hepatectomy"."""
+    """A resection of the kind "hepatectomy"."""
 
     kind: Literal["hepatectomy"]
     name: str
@@ -176,7 +176,7 @@ class HepatectomyEntry(_Section):
 
 
 class SegmentsEntry(_Section):
-    """kind = "segments"."""
+    """A resection of the kind "segments"."""
 
     kind: Literal["segments"]
     segments: list[int] = Field(min_length=1)
@@ -187,7 +187,7 @@ class SegmentsEntry(_Section):
 
 
 class WedgeEntry(_Section):
-    """kind = "wedge"."""
+    """A resection of the kind "wedge"."""
 
     kind: Literal["wedge"]
     lesions: list[int] = Field(min_length=1)
@@ -199,7 +199,7 @@ class WedgeEntry(_Section):
 
 
 class AblationEntry(_Section):
-    """kind = "ablation"."""
+    """A resection of the kind "ablation"."""
 
     kind: Literal["ablation"]
     lesions: list[int] = Field(min_length=1)
@@ -229,7 +229,7 @@ class AfterEntry(_Section):
 
 
 class StageSection(_Section):
-    """[[stage]]."""
+    """One [[stage]] table."""
 
     name: str = ""
     after: AfterEntry | None = None
@@ -242,7 +242,7 @@ class StageSection(_Section):
 
 
 class AssessmentSection(_Section):
-    """[assessment]."""
+    """The [assessment] table."""
 
     protocols: list[str] = Field(default=["consensus-20-30-40", "review-2014"], min_length=1)
     protocol_folder: str | None = None

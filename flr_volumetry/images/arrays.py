@@ -20,7 +20,18 @@ ArrayT = TypeVar("ArrayT", bound=npt.NDArray[Any])
 
 
 def read_only(array: ArrayT) -> ArrayT:
-    """Return a view of an array that cannot be written through."""
+    """Return a view of an array that cannot be written through.
+
+    Parameters
+    ----------
+    array : ndarray
+        Of any kind.
+
+    Returns
+    -------
+    ndarray
+        The same memory, read-only.
+    """
     view = array.view()
     view.setflags(write=False)
     return view

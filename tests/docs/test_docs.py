@@ -7,11 +7,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from enum import Enum
 from pathlib import Path
 
-import click
 import pytest
 from numpydoc.validate import validate
+from pydantic import BaseModel
 
 import flr_volumetry
 from flr_volumetry.app.cli import main
@@ -31,21 +32,25 @@ def test_examples_in_docstrings_give_what_they_print(name):
 
 
 def public_things():
-    """Functions and classes of each module that are defined there and public."""
-    for name in MODULES:
+    """What a room shows at its door: the names of each package's ``__all__``."""
+    for name in ["flr_volumetry", *MODULES]:
         module = importlib.import_module(name)
-        for key, thing in vars(module).items():
-            if not key.startswith("_") and getattr(thing, "__module__", None) == name and callable(thing):
-                if isinstance(thing, click.Command):
-                    continue
-                yield f"{name}.{key}"
+        for key in getattr(module, "__all__", ()):
+            thing = getattr(module, key)
+            ours = str(getattr(thing, "__module__", "")).startswith("flr_volumetry")
+            if ours and callable(thing) and not (isinstance(thing, type) and issubclass(thing, Exception)):
+                yield f"{thing.__module__}.{thing.__name__}"
 
 
-@pytest.mark.parametrize("name", list(public_things()))
+@pytest.mark.parametrize("name", sorted(set(public_things())))
 def test_public_docstrings_are_numpydoc(name):
     """Summary, parameters, returns and errors in the form that numpydoc asks for."""
-    found = [e for e in validate(name)["errors"] if e[0] not in CHECKS]
-    assert found == []
+    home, _, key = name.rpartition(".")
+    thing = getattr(importlib.import_module(home), key)
+    # Members of an enum, and the keys of the case file, are documented where they stand.
+    own = {"PR01"} if isinstance(thing, type) and issubclass(thing, (Enum, BaseModel)) else set()
+
+    assert [e for e in validate(name)["errors"] if e[0] not in CHECKS | own] == []
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))
