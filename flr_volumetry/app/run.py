@@ -21,7 +21,8 @@ from flr_volumetry.volumetry.measure import measure
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flr_volumetry.app.case import Case, MaskEntry
+    from flr_volumetry.app.case import Case
+    from flr_volumetry.app.sections import MaskEntry
 
 LIBRARIES = ("numpy", "scipy", "pydicom", "nibabel", "SimpleITK", "edt", "connected-components-3d")
 VESSELS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +12,10 @@ from flr_volumetry.anatomy import ROMAN, SEGMENTS
 from flr_volumetry.errors import Caveat, LiverError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from flr_volumetry.images import Box, Grid, Image
+    from flr_volumetry.liver.values import Lesion
 
 PLAUSIBLE_ML = (400.0, 5000.0)
 """Total liver volume outside this is refused (clinical base 6.2, assumed)."""
@@ -252,6 +254,42 @@ def lesion_parts(what: str, voxels: Voxels, grid: Grid) -> Iterator[Caveat]:
             f"The mask of {what} is in {len(sizes)} separate parts ({_listed(sizes)} mL), counted as one "
             "lesion. If they are several, write split = true beside its path.",
         )
+
+
+def lesions_apart(lesions: Sequence[Lesion], grid: Grid) -> Iterator[Caveat]:
+    """Say which lesions share voxels.
+
+    Parameters
+    ----------
+    lesions : sequence of Lesion
+        All of them.
+    grid : Grid
+        The liver's.
+
+    Yields
+    ------
+    Caveat
+        For each pair that overlaps.
+    """
+    for one, other in combinations(lesions, 2):
+        shared = tuple(
+            slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one.box, other.box, strict=True)
+        )
+        if any(s.start >= s.stop for s in shared):
+            continue
+        first, second = (
+            lesion.voxels[
+                tuple(slice(s.start - o, s.stop - o) for s, o in zip(shared, lesion.start, strict=True))
+            ]
+            for lesion in (one, other)
+        )
+        ml = int(np.count_nonzero(first & second)) * grid.voxel_ml
+        if ml > 0:
+            yield Caveat(
+                "lesions_overlap",
+                f"Lesions {one.number} {one.name!r} and {other.number} {other.name!r} share {ml:.2f} mL, "
+                "counted once in the tumour volume and in each lesion's own: are they one lesion?",
+            )
 
 
 def segments(labels: npt.NDArray[np.uint8], grid: Grid, liver: Voxels, stray_ml: float) -> Iterator[Caveat]:

@@ -97,6 +97,7 @@ def crop_liver(masks: Masks, *, image: Image | None = None, margin_mm: float = C
         lesion, caveats = _lesion(number, mask, scan, box, voxels)
         lesions.append(lesion)
         found += caveats
+    found += checks.lesions_apart(lesions, grid)
     segments = None
     if masks.segments is not None:
         _require_same_patient(first, masks.segments.source)

@@ -132,6 +132,8 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(text, said):
         ),
         (HEAD + STAGE + "[assessment]\nprotocols = []\n", r"assessment\.protocols"),
         (HEAD + 'folder = "x"\n' + STAGE, r"unknown key 'folder'"),
+        (HEAD + 'ivc = { path = "x", split = true }\n' + STAGE, r"split = true is for lesions, not for ivc"),
+        (HEAD + 'segments = { path = "x", label = 3 }\n' + STAGE, r"segments takes a whole label map"),
     ],
 )
 def test_impossible_values_are_refused_with_their_place(text, said):

@@ -150,6 +150,22 @@ def test_a_lesion_mask_in_parts_is_said():
     assert "split = true" in message
 
 
+def test_lesions_that_share_voxels_are_said():
+    """Two blocks of 5 and 4 voxels' edge that share 2 x 4 x 4: 0.26 mL."""
+    grid = grid_of()
+    liver = Mask(grid, block(grid, (5, 5, 5), (50, 50, 50)), "liver")
+    one = Mask(grid, block(grid, (10, 10, 10), (15, 15, 15)), "one")
+    two = Mask(grid, block(grid, (13, 11, 9), (17, 15, 14)), "two")
+    apart = Mask(grid, block(grid, (15, 15, 15), (17, 17, 17)), "three")
+
+    messages = [
+        c.message for c in crop_liver(Masks(liver, [one, two, apart])).caveats if c.code == "lesions_overlap"
+    ]
+
+    assert len(messages) == 1
+    assert "Lesions 1 'one' and 2 'two' share 0.26 mL" in messages[0]
+
+
 def test_segments_that_leave_liver_bare_or_stick_out_are_said_in_ml():
     """A map one layer short on one side and one layer beyond on the other."""
     grid = grid_of()
