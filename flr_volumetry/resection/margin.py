@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -110,21 +111,25 @@ def _closest(
     from scipy.spatial import cKDTree
 
     tree = cKDTree(lesion)
+
+    def nearest(points: npt.NDArray[np.float64], limit: float) -> tuple[float, int]:
+        distance, index = (np.atleast_1d(a) for a in tree.query(points, distance_upper_bound=limit))
+        at = int(np.argmin(distance))
+        return float(distance[at]), int(index[at])
+
     bound = _lower_bound(lesion, remnant, DIRECTIONS[::COARSE])
-    best, at = tree.query(remnant[int(np.argmin(bound))])
+    best, at = nearest(remnant[[int(np.argmin(bound))]], math.inf)
     hopeful = np.flatnonzero(bound <= best)
     bound = _lower_bound(lesion, remnant[hopeful], DIRECTIONS)
     order = np.argsort(bound)
     hopeful, bound = hopeful[order], bound[order]
     done, size = 0, FIRST_BATCH
     while done < len(hopeful) and bound[done] <= best:
-        batch = hopeful[done : done + size]
-        distance, index = tree.query(remnant[batch], distance_upper_bound=np.nextafter(best, np.inf))
-        nearest = int(np.argmin(distance))
-        if distance[nearest] < best:
-            best, at = distance[nearest], index[nearest]
+        distance, index = nearest(remnant[hopeful[done : done + size]], math.nextafter(best, math.inf))
+        if distance < best:
+            best, at = distance, index
         done, size = done + size, size * 2
-    return float(best), lesion[at]
+    return best, lesion[at]
 
 
 def _lower_bound(

@@ -7,7 +7,6 @@ import dataclasses
 import pytest
 
 from flr_volumetry.assessment import Phase, Tissue, assess
-from flr_volumetry.errors import Caveat
 from flr_volumetry.volumetry.patient import Parenchyma
 from tests.assessment.cases import NORMAL, codes, liver, protocol, rule
 
