@@ -141,5 +141,5 @@ def _run(case: Case, out_dir: Path) -> None:
     with _progress() as tell:
         outcome = run_case(case, tell=tell)
         report = write_outcome(outcome, out_dir, tell=tell)
-    click.echo(summary_text(outcome.summary))
+    click.echo(summary_text(outcome.summary), nl=False)
     click.echo(f"report: {report}", err=True)

@@ -62,7 +62,7 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
             (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
         tell("writing")
         (folder / "report.html").write_text(render_html(outcome.summary, pictures), encoding="utf-8")
-        (folder / "summary.txt").write_text(summary_text(outcome.summary) + "\n", encoding="utf-8")
+        (folder / "summary.txt").write_text(summary_text(outcome.summary), encoding="utf-8")
         write_label_map(folder / "partition.nii.gz", partition_on_scan(outcome))
         document = report_json(outcome.summary, outputs=_listing(folder, outcome))
         (folder / REPORT).write_text(

@@ -1,1 +1,19 @@
 """An outcome as JSON, table, figures and HTML."""
+
+from flr_volumetry.report.canvas import FigureKind, ReportFigure
+from flr_volumetry.report.document import SCHEMA_VERSION, report_json, report_schema
+from flr_volumetry.report.gallery import figures
+from flr_volumetry.report.page import render_html
+from flr_volumetry.report.table import summary_table, summary_text
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "FigureKind",
+    "ReportFigure",
+    "figures",
+    "render_html",
+    "report_json",
+    "report_schema",
+    "summary_table",
+    "summary_text",
+]

@@ -1,0 +1,238 @@
+"""The summary for a terminal: the answer first, then what it rests on.
+
+Nothing but plain words and ASCII signs is added to what the case says, and no colour
+carries a meaning of its own; on a pipe the output is plain text.
+"""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from flr_volumetry.assessment.model import State
+from flr_volumetry.report import wording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import JustifyMethod, RenderableType
+    from rich.table import Table
+
+    from flr_volumetry.assessment.model import Finding, Summary
+
+FINDING_HEADS = ("rule", "index", "asks for", "value", "state", "margin")
+STYLES = {
+    State.CLEAR_ABOVE: "bold blue",
+    State.BORDERLINE: "bold yellow",
+    State.CLEAR_BELOW: "bold red",
+    State.NOT_EVALUABLE: "dim",
+}
+
+
+def summary_table(summary: Summary) -> RenderableType:
+    """Return the summary of a case as something a rich console can print.
+
+    Parameters
+    ----------
+    summary : Summary
+        The assessed case.
+
+    Returns
+    -------
+    RenderableType
+        Made for 80 to 100 columns; a console that is no terminal prints it without colours.
+    """
+    from rich.console import Group
+
+    return Group(*_parts(summary))
+
+
+def summary_text(summary: Summary, *, width: int = 80) -> str:
+    """Return the summary of a case as plain text.
+
+    Parameters
+    ----------
+    summary : Summary
+        The assessed case.
+    width : int
+        Columns.
+
+    Returns
+    -------
+    str
+        Lines of at most `width` characters, without escape sequences.
+    """
+    from rich.console import Console
+
+    buffer = StringIO()
+    console = Console(file=buffer, width=width, no_color=True, color_system=None, force_terminal=False)
+    console.print(summary_table(summary))
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _parts(summary: Summary) -> Iterator[RenderableType]:
+    yield from _answer(summary)
+    if any(f.state is not State.NOT_EVALUABLE for f in summary.assessment.findings):
+        yield from (_heading("Thresholds"), *_findings(summary))
+    if summary.caveats:
+        yield from (_heading("Caveats"), *(_item(c.message) for c in summary.caveats))
+    yield from (_heading("Volumes"), _indented(_volumes(summary)))
+    if summary.volumes.stages:
+        yield from (_heading("Stages"), _indented(_stages(summary)))
+    if summary.volumes.lesions:
+        yield from (_heading("Lesions"), _indented(_lesions(summary)))
+    if summary.assessment.conclusion:
+        yield from (_heading("In words"), *(_item(sentence) for sentence in summary.assessment.conclusion))
+    yield from _not_evaluable(summary)
+    yield from _footer(summary)
+
+
+def _answer(summary: Summary) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    yield Text(f"Case {wording.clean(summary.case_id)}", style="dim")
+    yield Text(wording.clean(wording.headline(summary)), style="bold")
+    if summary.volumes.lesions:
+        yield Text(wording.clearance(summary), style="" if wording.all_cleared(summary) else "bold red")
+
+
+def _heading(title: str) -> RenderableType:
+    from rich.text import Text
+
+    return Text(f"\n{title}", style="bold underline")
+
+
+def _item(sentence: str) -> RenderableType:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    bullet = Table.grid(padding=(0, 1))
+    bullet.add_row(Text("-"), Text(wording.clean(sentence)))
+    return Padding(bullet, (0, 0, 0, 1))
+
+
+def _indented(table: RenderableType) -> RenderableType:
+    from rich.padding import Padding
+
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def _findings(summary: Summary) -> Iterator[RenderableType]:
+    """Yield one table for each protocol, their columns aligned."""
+    from rich.text import Text
+
+    met = [f for f in summary.assessment.findings if f.value is not None]
+    rows = {id(f): _finding_cells(f) for f in met}
+    widths = [max(len(cells[n]) for cells in [FINDING_HEADS, *rows.values()]) for n in range(6)]
+    for protocol in dict.fromkeys(f.protocol for f in met):
+        yield Text(wording.clean(protocol), style="italic")
+        table = _table()
+        table.show_header = protocol == met[0].protocol
+        for head, width in zip(FINDING_HEADS, widths, strict=True):
+            side: JustifyMethod = "right" if head in {"value", "margin"} else "left"
+            table.add_column(head, justify=side, min_width=min(width, 20), overflow="fold")
+        for finding in met:
+            if finding.protocol == protocol:
+                cells = [Text(cell) for cell in rows[id(finding)]]
+                cells[4].stylize(STYLES[finding.state])
+                table.add_row(*cells)
+        yield _indented(table)
+
+
+def _finding_cells(finding: Finding) -> tuple[str, ...]:
+    assert finding.value is not None
+    return (
+        wording.clean(finding.rule.id),
+        wording.clean(finding.rule.index),
+        wording.short_threshold(finding),
+        wording.quantity(finding.value, finding.rule.unit),
+        wording.STATES[finding.state].words,
+        wording.signed_ml(finding),
+    )
+
+
+def _volumes(summary: Summary) -> RenderableType:
+    from rich.text import Text
+
+    volumes, intervals = summary.volumes, summary.assessment.volume_intervals
+    rows = {
+        "remnant_functional_ml": "future liver remnant, lesions excluded",
+        "remnant_ml": "remnant, lesions included",
+        "resected_ml": "resected",
+        "ablated_ml": "ablated",
+        "total_ml": "liver, lesions included",
+        "tumour_ml": "lesions",
+        "functional_ml": "liver, lesions excluded (FTLV)",
+    }
+    table = _table("", "mL", "95 % interval", right=("mL",))
+    for name, title in rows.items():
+        interval = wording.ml_interval(intervals.get(name))
+        table.add_row(Text(title), wording.ml(getattr(volumes, name)), interval)
+    for index in summary.assessment.indices:
+        value = wording.quantity(index.value, index.unit)
+        interval = wording.quantity_interval(index.interval, index.unit)
+        table.add_row(Text(wording.clean(index.title)), value, interval)
+    return table
+
+
+def _stages(summary: Summary) -> RenderableType:
+    from rich.text import Text
+
+    table = _table("stage", "takes", "resected", "ablated", "left", right=("resected", "ablated", "left"))
+    for stage in summary.volumes.stages:
+        name = f"{stage.number} {stage.name}" + (f" ({stage.after})" if stage.after else "")
+        takes = "; ".join(stage.resections)
+        amounts = (stage.resected_ml, stage.ablated_ml, stage.remnant_functional_ml)
+        table.add_row(
+            Text(wording.clean(name)), Text(wording.clean(takes)), *(wording.ml(amount) for amount in amounts)
+        )
+    return table
+
+
+def _lesions(summary: Summary) -> RenderableType:
+    from rich.text import Text
+
+    table = _table("lesion", "mL", "diameter", "where", "margin", "cleared", right=("mL", "diameter"))
+    for lesion in summary.volumes.lesions:
+        cleared = f"in stage {lesion.cleared_in_stage}" if lesion.cleared else "NOT CLEARED"
+        table.add_row(
+            Text(wording.lesion_title(lesion)),
+            wording.ml(lesion.ml),
+            f"{lesion.longest_diameter_mm:.1f} mm",
+            Text(wording.clean(lesion.location)),
+            wording.margin(lesion),
+            Text(cleared, style="" if lesion.cleared else "bold red"),
+        )
+    return table
+
+
+def _not_evaluable(summary: Summary) -> Iterator[RenderableType]:
+    open_findings = [f for f in summary.assessment.findings if f.state is State.NOT_EVALUABLE]
+    if not open_findings:
+        return
+    yield _heading(f"Rules not evaluated ({len(open_findings)})")
+    by_reason: dict[str, list[Finding]] = {}
+    for finding in open_findings:
+        by_reason.setdefault(finding.reason, []).append(finding)
+    for reason, findings in by_reason.items():
+        yield _item(f"{', '.join(f.rule.id for f in findings)}: {reason}")
+
+
+def _footer(summary: Summary) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    yield Text("")
+    provenance = summary.provenance
+    protocols = ", ".join(f"{p.key} {p.version}" for p in summary.assessment.protocols)
+    yield Text(wording.clean(f"flr_volumetry {provenance.version}; protocols: {protocols}"), style="dim")
+    yield Text(wording.DISCLAIMER, style="dim")
