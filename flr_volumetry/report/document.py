@@ -81,7 +81,13 @@ def report_json(summary: Summary, *, outputs: Sequence[Mapping[str, Any]] = ()) 
 
 
 def report_schema() -> Json:
-    """Return the JSON Schema (draft 2020-12) of report.json, as shipped in the package."""
+    """Load the JSON Schema of report.json that the package ships.
+
+    Returns
+    -------
+    dict
+        Draft 2020-12.
+    """
     text = files("flr_volumetry.report").joinpath("schema", SCHEMA_FILE).read_text(encoding="utf-8")
     schema: Json = json.loads(text)
     return schema
