@@ -11,6 +11,7 @@ from flr_volumetry.anatomy import SEGMENTS
 from flr_volumetry.errors import Caveat, PlanError
 from flr_volumetry.images import Box, Grid, bounding_box
 from flr_volumetry.liver.checks import NEGLIGIBLE_ML, part_sizes_ml
+from flr_volumetry.resection.margin import reach
 from flr_volumetry.resection.partition import REMNANT, Partition, Piece
 from flr_volumetry.resection.plan import (
     Ablation,
@@ -204,7 +205,7 @@ def _around_lesions(
             reason="unknown_lesion",
         )
     lesions = [known[n] for n in numbers]
-    boxes = [_reach(lesion, margin_mm, liver.grid) for lesion in lesions]
+    boxes = [reach(lesion, margin_mm, liver.grid) for lesion in lesions]
     low = [min(b[axis].start for b in boxes) for axis in range(3)]
     high = [max(b[axis].stop for b in boxes) for axis in range(3)]
     goes = np.zeros([b - a for a, b in zip(low, high, strict=True)], dtype=bool, order="F")
@@ -212,17 +213,6 @@ def _around_lesions(
         inner = tuple(slice(s.start - a, s.stop - a) for s, a in zip(box, low, strict=True))
         goes[inner] |= _within(lesion, box, margin_mm, liver.grid)
     return (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])), goes
-
-
-def _reach(lesion: Lesion, margin_mm: float, grid: Grid) -> Box:
-    """Box of everything within the margin of a lesion, cut to the grid."""
-    per_mm = np.linalg.norm(np.linalg.inv(grid.affine[:3, :3]), axis=1)
-    steps = np.ceil(margin_mm * per_mm).astype(int) + 1
-    i, j, k = (
-        slice(max(s.start - int(r), 0), min(s.stop + int(r), n))
-        for s, r, n in zip(lesion.box, steps, grid.shape, strict=True)
-    )
-    return i, j, k
 
 
 def _within(lesion: Lesion, box: Box, margin_mm: float, grid: Grid) -> Voxels:
