@@ -1,0 +1,1 @@
+"""DICOM: headers, the frames they describe, and the volumes the frames form."""

@@ -1,0 +1,355 @@
+"""Frames to voxels: stored values, rescaling, padding.
+
+Every slice is read straight into its place of one array. Values become int16 where
+all of them fit, which those of CT do; float32 where rescaling is fractional.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from flr_volumetry.errors import Caveat, NotAVolumeError, UnreadableError
+from flr_volumetry.io.dicom import tags
+from flr_volumetry.io.dicom.codecs import LOSSY, NATIVE, FrameSize, decode, fragments
+from flr_volumetry.io.dicom.header import DEFLATED, Header, is_encapsulated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from flr_volumetry.io.dicom.frames import Frame
+
+INT16: Final = np.iinfo(np.int16)
+MAX_WORKERS: Final = 8
+LARGEST_INTEGER_SLOPE: Final = 1 << 15
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How the stored values of a frame are to be taken.
+
+    Parameters
+    ----------
+    size : FrameSize
+        Rows, columns, bits allocated.
+    stored, high : int
+        How many bits count, and the highest of them.
+    signed : bool
+        Whether they are two's complement.
+    big_endian : bool
+        Byte order.
+    slope, intercept : float
+        Rescaling.
+    padding : tuple of int or None
+        Lowest and highest stored value that means "outside the scan".
+    """
+
+    size: FrameSize
+    stored: int
+    high: int
+    signed: bool
+    big_endian: bool
+    slope: float
+    intercept: float
+    padding: tuple[int, int] | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether rescaled values are whole numbers that may fit 16 bits."""
+        return (
+            self.slope == int(self.slope)
+            and self.intercept == int(self.intercept)
+            and abs(self.slope) < LARGEST_INTEGER_SLOPE
+            and abs(self.intercept) < 1 << 24
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether a slice can be read into an int16 array and corrected there."""
+        fits = self.size.bits == 16 and self.high == self.stored - 1
+        return fits and not self.big_endian and self.slope == 1 and abs(self.intercept) <= -INT16.min
+
+    @property
+    def narrow(self) -> bool:
+        """Whether stored values are plain bytes, as in masks."""
+        plain = self.size.bits == self.stored == 8 and self.high == 7 and not self.signed
+        return plain and self.slope == 1 and self.whole and abs(self.intercept) < INT16.max - 255
+
+    @property
+    def padding_value(self) -> float | None:
+        """What a padded voxel is after rescaling."""
+        return None if self.padding is None else self.padding[0] * self.slope + self.intercept
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pixels:
+    """Voxels of a stack.
+
+    Parameters
+    ----------
+    voxels : (columns, rows, slices) ndarray of int16 or float32
+        Rescaled, in Fortran order.
+    padding : float or None
+        Value of voxels outside the scan.
+    caveats : tuple of Caveat
+        What was found on the way.
+    """
+
+    voxels: npt.NDArray[Any]
+    padding: float | None
+    caveats: tuple[Caveat, ...]
+
+
+class _NeedsFloatError(Exception):
+    """A value does not fit 16 bits."""
+
+
+def read_pixels(frames: Sequence[Frame]) -> Pixels:
+    """Read and rescale the pixels of slices in order.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        All of one size.
+
+    Returns
+    -------
+    Pixels
+        One array, slices along its last axis.
+
+    Raises
+    ------
+    UnreadableError, NotAVolumeError
+        If a file is cut short or damaged, or its pixels cannot be taken.
+    """
+    codings = [_coding(frame) for frame in frames]
+    size = codings[0].size
+    shape = (len(frames), size.rows, size.columns)
+    paddings = {c.padding_value for c in codings}
+    padding = next((c.padding_value for c in codings if c.padding is not None), None)
+    many = len(paddings) > 1 or any(c.padding and c.padding[0] != c.padding[1] for c in codings)
+    reader = _StackReader(frames, codings, padding if many else None)
+    fits = not many or padding is None or INT16.min <= padding <= INT16.max
+    stack = reader.whole_numbers(shape) if fits and all(c.whole for c in codings) else None
+    if stack is None:
+        stack = reader.into(np.empty(shape, dtype=np.float32))
+    if padding is not None and stack.dtype == np.float32:
+        # The voxels were rounded to single precision, and are compared with it.
+        padding = float(np.float32(padding))
+    return Pixels(stack.T, padding, tuple(reader.caveats()))
+
+
+def _coding(frame: Frame) -> Coding:
+    a, label = frame.header.attributes, frame.header.file.label
+    rows, columns, bits = (a.unsigned(t) or 0 for t in (tags.ROWS, tags.COLUMNS, tags.BITS_ALLOCATED))
+    stored = a.unsigned(tags.BITS_STORED) or bits
+    high = a.unsigned(tags.HIGH_BIT)
+    high = stored - 1 if high is None else high
+    if not 0 < stored <= high + 1 <= bits:
+        raise NotAVolumeError(
+            f"{label}: {stored} bits up to bit {high} cannot lie in {bits} allocated bits.",
+            reason="unsupported_pixels",
+        )
+    if tags.MODALITY_LUT in a:
+        raise NotAVolumeError(
+            f"{label} turns stored values into measured ones by a table, which is not read.",
+            reason="unsupported_pixels",
+        )
+    slope = 1.0 if frame.slope is None else frame.slope
+    intercept = frame.intercept or 0.0
+    if slope == 0 or (frame.slope is None and a.raw(tags.SLOPE).strip(b" \0")):
+        raise NotAVolumeError(
+            f"{label}: its rescale slope is {a.text(tags.SLOPE) or slope}, which leaves no values.",
+            reason="bad_rescale",
+        )
+    signed = a.unsigned(tags.PIXEL_REPRESENTATION) == 1
+    return Coding(
+        FrameSize(rows, columns, bits),
+        stored,
+        high,
+        signed,
+        a.big_endian,
+        slope,
+        intercept,
+        _padding(frame, signed),
+    )
+
+
+def _padding(frame: Frame, signed: bool) -> tuple[int, int] | None:  # noqa: FBT001
+    a = frame.header.attributes
+    found = []
+    for tag in (tags.PADDING, tags.PADDING_LIMIT):
+        value = a.raw(tag)
+        if len(value) in {2, 4}:
+            found.append(int.from_bytes(value, "big" if a.big_endian else "little", signed=signed))
+    if tags.PADDING not in a or not found:
+        return None
+    return min(found), max(found)
+
+
+class _StackReader:
+    """Reads frames into an array, several at a time where they must be decoded."""
+
+    def __init__(
+        self, frames: Sequence[Frame], codings: Sequence[Coding], common_padding: float | None
+    ) -> None:
+        self.frames = frames
+        self.codings = codings
+        self.common_padding = common_padding
+        self.stray_bits: set[int] = set()
+        self.pieces: dict[int, list[bytes]] = {}
+        for frame in frames:
+            if is_encapsulated(frame.header) and frame.frames_in_file > 1:
+                key = id(frame.header)
+                if key not in self.pieces:
+                    self.pieces[key] = fragments(frame.header)
+
+    def whole_numbers(self, shape: tuple[int, int, int]) -> npt.NDArray[Any] | None:
+        """Return an int16 array of (slices, rows, columns), or None if a value does not fit."""
+        try:
+            return self.into(np.empty(shape, dtype=np.int16))
+        except _NeedsFloatError:
+            return None
+
+    def into(self, stack: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Fill an array of (slices, rows, columns), and return it."""
+        self.stray_bits.clear()
+        work = range(len(self.frames))
+        if any(is_encapsulated(frame.header) for frame in self.frames):
+            with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
+                for _ in pool.map(lambda n: self._fill(stack[n], n), work):
+                    pass
+        else:
+            for n in work:
+                self._fill(stack[n], n)
+        return stack
+
+    def caveats(self) -> list[Caveat]:
+        """Return what was found while reading."""
+        found = []
+        if any(frame.header.syntax in LOSSY for frame in self.frames):
+            found.append(
+                Caveat("lossy", "the images were compressed with loss; their values are not those measured.")
+            )
+        if self.stray_bits:
+            found.append(
+                Caveat(
+                    "stray_bits",
+                    f"{len(self.stray_bits)} images have bits set beyond those they say they store; "
+                    "they were ignored.",
+                )
+            )
+        return found
+
+    def _fill(self, out: npt.NDArray[Any], n: int) -> None:
+        frame, coding = self.frames[n], self.codings[n]
+        native = not is_encapsulated(frame.header) and frame.header.syntax != DEFLATED
+        if native and coding.plain and out.dtype == np.int16:
+            _read_native(frame, out.data.cast("B"))
+            if coding.stored < 16 and self._has_stray_bits(out, coding):
+                self.stray_bits.add(n)
+            _shift(out, coding)
+        elif native and coding.narrow and out.dtype == np.int16:
+            data = np.empty(out.shape, dtype=np.uint8)
+            _read_native(frame, data.data.cast("B"))
+            np.add(data, np.int16(coding.intercept), out=out)
+        else:
+            self._rescale(out, self._stored(frame, coding, n), coding)
+        self._pad(out, coding)
+
+    def _stored(self, frame: Frame, coding: Coding, n: int) -> npt.NDArray[np.int64]:
+        """Return stored values as numbers, (rows, columns)."""
+        header, size = frame.header, coding.size
+        if is_encapsulated(header):
+            pieces = self.pieces.get(id(header)) or fragments(header)
+            raw = decode(pieces[frame.index], header, size)
+        else:
+            if header.syntax not in NATIVE:
+                raise UnreadableError(
+                    f"{header.file.label}: pixels of syntax {header.syntax} must lie in fragments, "
+                    "and do not."
+                )
+            data = np.empty(
+                (size.rows, size.columns), dtype=f"{'>' if coding.big_endian else '<'}u{size.bits // 8}"
+            )
+            _read_native(frame, data.data.cast("B"))
+            raw = data
+        values = raw.astype(np.int64)
+        above, ones = values >> (coding.high + 1), (1 << (8 * raw.itemsize - coding.high - 1)) - 1
+        if above.any() and not (coding.signed and np.isin(above, (0, ones)).all()):
+            self.stray_bits.add(n)
+        values >>= coding.high + 1 - coding.stored
+        values &= (1 << coding.stored) - 1
+        if coding.signed:
+            values -= (values >> (coding.stored - 1)) << coding.stored
+        return values
+
+    def _has_stray_bits(self, out: npt.NDArray[np.int16], coding: Coding) -> bool:
+        """Clear bits above those stored, extending the sign; return whether they meant something else."""
+        if coding.signed:
+            half = 1 << (coding.stored - 1)
+            if -half <= int(out.min()) and int(out.max()) < half:
+                return False
+            above = out >> coding.stored
+            out <<= 16 - coding.stored
+            out >>= 16 - coding.stored
+            return bool(((above != 0) & (above != -1)).any())
+        if int(out.view(np.uint16).max()) >> coding.stored == 0:
+            return False
+        out &= np.int16((1 << coding.stored) - 1)
+        return True
+
+    def _rescale(self, out: npt.NDArray[Any], values: npt.NDArray[np.int64], coding: Coding) -> None:
+        if out.dtype == np.float32:
+            with np.errstate(over="ignore"):
+                np.copyto(out, values * coding.slope + coding.intercept, casting="same_kind")
+            if not np.isfinite(out).all():
+                raise NotAVolumeError(
+                    f"a rescale slope of {coding.slope:g} leads beyond all numbers.", reason="bad_rescale"
+                )
+            return
+        values *= int(coding.slope)
+        values += int(coding.intercept)
+        if values.min() < INT16.min or values.max() > INT16.max:
+            raise _NeedsFloatError
+        np.copyto(out, values, casting="unsafe")
+
+    def _pad(self, out: npt.NDArray[Any], coding: Coding) -> None:
+        """Give voxels outside the scan one value, where the files use several."""
+        if self.common_padding is None or coding.padding is None:
+            return
+        ends = [p * coding.slope + coding.intercept for p in coding.padding]
+        out[(out >= min(ends)) & (out <= max(ends))] = self.common_padding
+
+
+def _shift(out: npt.NDArray[np.int16], coding: Coding) -> None:
+    """Add the intercept in place, if every sum fits; unsigned values wrap into place."""
+    intercept = int(coding.intercept)
+    view = out if coding.signed else out.view(np.uint16)
+    low, high = int(view.min()) + intercept, int(view.max()) + intercept
+    if low < INT16.min or high > INT16.max:
+        raise _NeedsFloatError
+    if intercept:
+        out += np.int16(intercept) if intercept <= INT16.max else np.int16(INT16.min)
+
+
+def _read_native(frame: Frame, buffer: memoryview) -> None:
+    header: Header = frame.header
+    offset = header.pixel_offset + frame.index * len(buffer)
+    if header.syntax == DEFLATED:
+        data = header.read(offset, len(buffer))
+        got = len(data)
+        buffer[:got] = data
+    else:
+        got = header.file.readinto(offset, buffer)
+    if got < len(buffer):
+        raise UnreadableError(
+            f"{frame.label} in {header.file.folder} is cut short within its pixels. Copy it again.",
+            reason="truncated",
+        )

@@ -1,0 +1,295 @@
+"""Headers to series: what belongs together, and what each series is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from flr_volumetry.errors import Caveat, FlrError, NotAVolumeError
+from flr_volumetry.io.dicom import tags
+from flr_volumetry.io.dicom.classes import (
+    ENHANCED_CLASSES,
+    SECONDARY_CAPTURES,
+    SLICE_CLASSES,
+    class_name,
+)
+from flr_volumetry.io.dicom.frames import SPLIT_KEYS, Frame, frame_of, frames_of
+from flr_volumetry.io.dicom.header import DEFLATED, Header
+from flr_volumetry.io.dicom.parsing import UNDEFINED
+from flr_volumetry.io.dicom.stacks import Stack, stacks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MONOCHROME: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
+MEANT_TO_BE_ONE: Final = frozenset({"temporal position", "echo time", "b value"})
+"""What all slices of one volume share; acquisition number and trigger time may differ."""
+MAX_SLICE_PIXELS: Final = 1 << 26
+"""No scanner makes slices of more; a damaged header asks for them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """Images that belong together, and what they form.
+
+    Parameters
+    ----------
+    headers : tuple of Header
+        Of all its files.
+    volumes : tuple of Stack
+        The volumes it forms; none if it is refused.
+    refusal : FlrError or None
+        Why it forms none.
+    """
+
+    headers: tuple[Header, ...]
+    volumes: tuple[Stack, ...] = ()
+    refusal: FlrError | None = None
+
+
+SeriesKey = tuple[str, ...]
+
+
+def group(headers: Iterable[Header]) -> dict[SeriesKey, list[Header]]:
+    """Return headers by patient, study, series and class.
+
+    Images without a series UID belong together if they lie in one folder.
+
+    Parameters
+    ----------
+    headers : iterable of Header
+        Of images.
+
+    Returns
+    -------
+    dict
+        In the order in which they were first met.
+    """
+    groups: dict[SeriesKey, list[Header]] = {}
+    for header in headers:
+        a = header.attributes
+        series = a.text(tags.SERIES)
+        key = (
+            a.text(tags.PATIENT_ID),
+            a.text(tags.STUDY),
+            series or header.file.folder,
+            a.text(tags.SOP_CLASS),
+        )
+        groups.setdefault(key, []).append(header)
+    return groups
+
+
+def series_of(headers: Sequence[Header]) -> Series:
+    """Return what the images of one series form.
+
+    Parameters
+    ----------
+    headers : sequence of Header
+        As `group` put them together.
+
+    Returns
+    -------
+    Series
+        Its volumes, or why it forms none.
+    """
+    kept = tuple(headers)
+    try:
+        _require_volume_class(kept)
+        _require_pixels(kept)
+        frames = _frames(kept)
+    except FlrError as refusal:
+        return Series(kept, (), refusal)
+    volumes, failure = stacks(frames)
+    if failure is None and _says(kept[0], "LOCALIZER"):
+        failure = _not_an_image(kept, "localizer images, which only serve to plan a scan")
+    if failure is not None:
+        return Series(kept, (), failure)
+    caveats = _caveats(kept)
+    return Series(
+        kept,
+        tuple(Stack(v.frames, v.grid, v.part, v.caveats + caveats + _mixed(v) + _thin(v)) for v in volumes),
+    )
+
+
+def _says(header: Header, word: str) -> bool:
+    return word in header.attributes.texts(tags.IMAGE_TYPE)
+
+
+def _not_an_image(headers: Sequence[Header], what: str) -> NotAVolumeError:
+    return NotAVolumeError(
+        f"{headers[0].file.folder}: {len(headers)} of its files are {what}, which are no slices of a volume.",
+        reason="not_an_image",
+    )
+
+
+def _require_volume_class(headers: Sequence[Header]) -> None:
+    """Refuse colour, mosaics, and classes that are no CT or MR slices."""
+    a = headers[0].attributes
+    sop_class = a.text(tags.SOP_CLASS)
+    is_image = sop_class in SLICE_CLASSES | ENHANCED_CLASSES | SECONDARY_CAPTURES or not sop_class
+    for header in headers:
+        photometric = header.attributes.text(tags.PHOTOMETRIC)
+        samples = header.attributes.unsigned(tags.SAMPLES)
+        if is_image and (photometric not in MONOCHROME or samples not in {1, None}) and tags.ROWS in a:
+            raise NotAVolumeError(
+                f"{header.file.label} is {photometric or 'of no stated colour model'}, not a grey image: its "
+                "numbers are colours, not measurements.",
+                reason="not_grayscale",
+            )
+    if not is_image:
+        raise _not_an_image(headers, f"of the kind {class_name(sop_class)}")
+    mosaics = [h for h in headers if _is_mosaic(h)]
+    if mosaics:
+        raise NotAVolumeError(
+            f"{mosaics[0].file.label} is a mosaic: it holds many slices side by side in one frame. "
+            "Export it as separate slices.",
+            reason="mosaic",
+        )
+    captured = sop_class in SECONDARY_CAPTURES
+    if captured and not (
+        a.floats(tags.POSITION) and a.floats(tags.ORIENTATION) and a.floats(tags.PIXEL_SPACING)
+    ):
+        raise _not_an_image(headers, f"of the kind {class_name(sop_class)}")
+
+
+def _is_mosaic(header: Header) -> bool:
+    a = header.attributes
+    siemens = a.text(tags.MOSAIC_CREATOR).startswith("SIEMENS MR HEADER")
+    return _says(header, "MOSAIC") or (siemens and bool(a.raw(tags.MOSAIC_TILES).strip(b" \0")))
+
+
+def _require_pixels(headers: Sequence[Header]) -> None:
+    """Refuse images without pixels, and those whose file is shorter than their pixels."""
+    for header in headers:
+        a = header.attributes
+        if tags.FLOAT_PIXELS in a or tags.DOUBLE_PIXELS in a:
+            raise NotAVolumeError(
+                f"{header.file.label} holds floating point pixels, which CT and MR images do not.",
+                reason="unsupported_pixels",
+            )
+        if header.pixel_offset < 0:
+            raise NotAVolumeError(
+                f"{header.file.label} "
+                + ("holds no pixels." if header.complete else "ends within its header: it is cut short."),
+                reason="no_pixels" if header.complete else "truncated",
+            )
+        rows, columns, bits = (a.unsigned(t) or 0 for t in (tags.ROWS, tags.COLUMNS, tags.BITS_ALLOCATED))
+        if not (0 < rows * columns <= MAX_SLICE_PIXELS and bits in {8, 16, 32}):
+            raise NotAVolumeError(
+                f"{header.file.label}: {columns} x {rows} pixels of {bits} bits cannot be read as an image.",
+                reason="unsupported_pixels",
+            )
+        _require_length(header, rows * columns * bits // 8)
+
+
+def _require_length(header: Header, frame_bytes: int) -> None:
+    frames = header.attributes.integer(tags.NUMBER_OF_FRAMES) or 1
+    there = header.file.size - header.pixel_offset
+    if header.syntax == DEFLATED:
+        there = header.pixel_length
+    if header.pixel_length == UNDEFINED:
+        if there < 16:
+            raise _truncated(header, there, frame_bytes)
+        return
+    needed = frames * frame_bytes
+    if min(there, header.pixel_length) < needed:
+        raise _truncated(header, min(there, header.pixel_length), needed)
+    if header.pixel_length >= needed + frame_bytes:
+        raise NotAVolumeError(
+            f"{header.file.label} says it holds {frames} frames of {frame_bytes} bytes, "
+            f"but has {header.pixel_length} bytes of pixels.",
+            reason="inconsistent_frames",
+        )
+
+
+def _truncated(header: Header, there: int, needed: int) -> NotAVolumeError:
+    return NotAVolumeError(
+        f"{header.file.label} is cut short: it has {there} bytes of pixels and needs {needed}. "
+        "Copy it again.",
+        reason="truncated",
+    )
+
+
+def _frames(headers: Sequence[Header]) -> list[Frame]:
+    frames: list[Frame] = []
+    for header in headers:
+        a = header.attributes
+        if a.text(tags.SOP_CLASS) in ENHANCED_CLASSES or tags.PER_FRAME_GROUPS in a:
+            frames.extend(frames_of(header))
+            continue
+        count = a.integer(tags.NUMBER_OF_FRAMES) or 1
+        if count != 1:
+            raise NotAVolumeError(
+                f"{header.file.label} holds {count} frames without saying where each lies.",
+                reason="missing_geometry",
+            )
+        frames.append(frame_of(header))
+    return frames
+
+
+def _caveats(headers: Sequence[Header]) -> tuple[Caveat, ...]:
+    found = []
+    where = headers[0].file.folder
+    blank = [h for h in headers if not (h.attributes.text(tags.SERIES) and h.attributes.text(tags.STUDY))]
+    if blank:
+        found.append(
+            Caveat(
+                "missing_uids",
+                f"{len(blank)} images in {where} carry no study or series UID; they were put together by "
+                "their folder, and nothing that must refer to them can be written.",
+            )
+        )
+    modality = headers[0].attributes.text(tags.MODALITY)
+    if modality == "CT" and not any(
+        tags.SLOPE in h.attributes or tags.SHARED_GROUPS in h.attributes for h in headers
+    ):
+        found.append(
+            Caveat(
+                "no_rescale",
+                f"the CT images in {where} have no rescale slope; their values may not be Hounsfield units.",
+            )
+        )
+    if any(h.attributes.text(tags.PHOTOMETRIC) == "MONOCHROME1" for h in headers):
+        found.append(
+            Caveat(
+                "monochrome1",
+                f"the images in {where} are meant to be shown inverted; their values were taken as they are.",
+            )
+        )
+    if any(h.attributes.text(tags.LOSSY) == "01" for h in headers):
+        found.append(
+            Caveat(
+                "lossy",
+                f"the images in {where} were compressed with loss; their values are not those measured.",
+            )
+        )
+    return tuple(found)
+
+
+def _mixed(volume: Stack) -> tuple[Caveat, ...]:
+    """Say if slices of one regular stack come from several phases or echoes."""
+    mixed = [
+        name
+        for n, name in enumerate(SPLIT_KEYS)
+        if name in MEANT_TO_BE_ONE and len({frame.keys[n] for frame in volume.frames}) > 1
+    ]
+    if not mixed:
+        return ()
+    return (
+        Caveat(
+            "mixed_parameters",
+            f"the slices form one regular stack, but differ in {', '.join(mixed)}; "
+            "they may be of several volumes.",
+        ),
+    )
+
+
+def _thin(volume: Stack) -> tuple[Caveat, ...]:
+    if len(volume.frames) > 2:
+        return ()
+    return (
+        Caveat(
+            "two_slices",
+            "the volume has two slices only; whether one is missing between them cannot be seen.",
+        ),
+    )
