@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flr_volumetry.app.case import Case
     from flr_volumetry.app.sections import MaskEntry
 
-LIBRARIES = ("numpy", "scipy", "pydicom", "nibabel", "SimpleITK", "edt", "connected-components-3d")
+LIBRARIES = ("numpy", "scipy", "edt", "connected-components-3d", "isal", "matplotlib")
 VESSELS = (
     ("portal_vein", Structure.PORTAL_VEIN),
     ("hepatic_veins", Structure.HEPATIC_VEINS),

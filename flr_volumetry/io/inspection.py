@@ -11,8 +11,9 @@ import numpy as np
 from flr_volumetry.errors import Caveat, FlrError
 from flr_volumetry.io.dicom import tags
 from flr_volumetry.io.labels import count_labels, label_array
-from flr_volumetry.io.masks import BINARY, stem_of, unsupported_masks
-from flr_volumetry.io.scan import Found, Kind, scan
+from flr_volumetry.io.masks import BINARY, stem_of
+from flr_volumetry.io.objects import objects_in, open_object
+from flr_volumetry.io.scan import Found, Kind, Scan, scan
 
 if TYPE_CHECKING:
     import os
@@ -163,11 +164,13 @@ def inspect(
         If a path does not exist.
     """
     found = scan(paths, progress=progress)
+    objects = objects_in(found)
     items: list[Entry] = []
     caveats = list(found.caveats)
     for item in found.found:
-        items.append(_entry(item))
-        caveats.extend(_caveats(item))
+        entry, more = _entry(item, found, declares=item in objects)
+        items.append(entry)
+        caveats.extend(more)
     patients = {item.text(tags.PATIENT_ID) for item in found.images() if item.headers}
     if len(patients) > 1:
         caveats.append(
@@ -182,13 +185,19 @@ def _caveats(item: Found) -> tuple[Caveat, ...]:
     return item.voxels.caveats if item.voxels is not None else ()
 
 
-def _entry(item: Found) -> Entry:
+def _entry(item: Found, found: Scan, *, declares: bool) -> tuple[Entry, tuple[Caveat, ...]]:
+    """Return what one thing is, and what is doubtful about it."""
     grid = item.stack.grid if item.stack else item.voxels.grid if item.voxels else None
     refusal, kind = item.refusal, item.kind
     segments: tuple[SegmentEntry, ...] = ()
-    if kind is Kind.MASKS:
+    caveats = _caveats(item)
+    if declares:
+        kind = Kind.MASKS
         segments = _declared(item)
-        refusal = unsupported_masks(item)
+        try:
+            segments, grid, caveats = _opened(item, found)
+        except FlrError as error:
+            refusal = error
     elif refusal is None and grid is not None:
         try:
             labels = _labels(item)
@@ -197,7 +206,7 @@ def _entry(item: Found) -> Entry:
         else:
             if labels is not None:
                 kind, segments = Kind.MASKS, _counted(item, labels, grid.voxel_ml)
-    return Entry(
+    entry = Entry(
         path=item.path,
         kind=kind,
         status=Status.OK if refusal is None else Status.REFUSED,
@@ -208,10 +217,30 @@ def _entry(item: Found) -> Entry:
         grid=grid,
         segments=segments,
     )
+    return entry, caveats
+
+
+def _opened(item: Found, found: Scan) -> tuple[tuple[SegmentEntry, ...], Grid | None, tuple[Caveat, ...]]:
+    """Read a file that declares its structures, and count their voxels."""
+    opened = open_object(item, found)
+    numbers = opened.readable()
+    masks = opened.masks(numbers) if numbers else {}
+    entries = []
+    for segment in opened.segments:
+        mask = masks.get(segment.number)
+        code = str(segment.code) if segment.code else None
+        count = mask.count if mask else None
+        ml = count * mask.grid.voxel_ml if mask and count is not None else None
+        entries.append(SegmentEntry(segment.name, segment.number, count, ml, code))
+    grid = next((mask.grid for mask in masks.values()), None)
+    caveats = dict.fromkeys(caveat for mask in masks.values() for caveat in mask.caveats)
+    return tuple(entries), grid, tuple(caveats)
 
 
 def _declared(item: Found) -> tuple[SegmentEntry, ...]:
     """Return the structures that a DICOM SEG or RTSTRUCT declares, without counting them."""
+    if not item.headers:
+        return ()
     attributes = item.headers[0].attributes
     segments = [
         SegmentEntry(part.text(tags.SEGMENT_LABEL), part.unsigned(tags.SEGMENT_NUMBER), None, None)

@@ -1,4 +1,4 @@
-"""Masks and label maps from NIfTI, NRRD, MetaImage, and DICOM image series that hold a mask."""
+"""Masks and label maps, out of whatever file or folder holds them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import numpy as np
 
 from flr_volumetry.errors import AmbiguousError, InputError, UnreadableError
 from flr_volumetry.images import LabelMap, Mask
+from flr_volumetry.io.declared import label_map_in, mask_in, masks_in
 from flr_volumetry.io.files import digest
 from flr_volumetry.io.labels import count_labels, inside, label_array, require_labels
+from flr_volumetry.io.objects import objects_in
 from flr_volumetry.io.reading import source_of
-from flr_volumetry.io.scan import Found, scan
+from flr_volumetry.io.scan import Found, Scan, scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,22 +66,28 @@ def stem_of(item: Found) -> str:
     return name
 
 
-def read_masks(path: str | os.PathLike[str], *, grid: Grid | None = None) -> dict[str, Mask]:
+def read_masks(
+    path: str | os.PathLike[str], *, grid: Grid | None = None, threshold: float | None = None
+) -> dict[str, Mask]:
     """Read every mask that a file or folder holds.
 
     Parameters
     ----------
     path : path-like
-        A NIfTI, NRRD or MetaImage file, a folder of them, or a folder of DICOM image
-        series that each hold a mask.
+        A DICOM SEG or RTSTRUCT, a NIfTI, NRRD or MetaImage file, a folder of them, or a
+        folder of DICOM image series that each hold a mask. DICOM images that lie beside a
+        SEG or RTSTRUCT are the scan, not masks.
     grid : Grid, optional
-        Where to put them; each stays on its own grid otherwise.
+        Where to put them; each stays on its own grid otherwise, and contours go onto the
+        scan that lies beside them.
+    threshold : float, optional
+        For fractional segmentations: the least fraction that is inside.
 
     Returns
     -------
     dict of str to Mask
-        By name: of the file, or of the series' folder, if it holds a single mask; the
-        label's number if it holds several.
+        By name: as the file says; of the file, or of the series' folder, if it holds a
+        single mask; the label's number if it holds several.
 
     Raises
     ------
@@ -91,11 +99,15 @@ def read_masks(path: str | os.PathLike[str], *, grid: Grid | None = None) -> dic
         If a mask cannot be put onto `grid`.
     """
     where = os.fspath(path)
-    items = _items(where)
-    masks: dict[str, Mask] = {}
+    found = scan([where])
+    objects = objects_in(found)
+    items = _label_files(found, where, objects)
+    masks = masks_in(objects, found, grid=grid, threshold=threshold)
+    if not items:
+        return masks
     with ThreadPoolExecutor(min(MAX_WORKERS, len(items), os.cpu_count() or 1)) as pool:
-        for found in pool.map(lambda item: _masks_of(item, where, grid, numbered=len(items) > 1), items):
-            for name, mask in found.items():
+        for part in pool.map(lambda item: _masks_of(item, where, grid, numbered=len(items) > 1), items):
+            for name, mask in part.items():
                 if name in masks:
                     raise AmbiguousError(
                         f"{where} holds two masks called {name!r}. Name the file.", reason="same_name"
@@ -125,6 +137,7 @@ def read_mask(
     segment: str | None = None,
     labels: int | Sequence[int] | None = None,
     grid: Grid | None = None,
+    threshold: float | None = None,
 ) -> Mask:
     """Read one structure out of a file or folder.
 
@@ -133,11 +146,13 @@ def read_mask(
     path : path-like
         As for `read_masks`.
     segment : str, optional
-        Which, by name.
+        Which, by name; where the file declares its segments, by number or code too.
     labels : int or sequence of int, optional
-        Which, by label; several are joined.
+        Which, by label or number of the segment; several are joined.
     grid : Grid, optional
         Where to put it.
+    threshold : float, optional
+        For fractional segmentations: the least fraction that is inside.
 
     Returns
     -------
@@ -156,7 +171,12 @@ def read_mask(
     where = os.fspath(path)
     if segment is not None and labels is not None:
         raise InputError(f"{where}: choose a mask by segment or by label, not by both.", reason="misuse")
-    items = _items(where)
+    found = scan([where])
+    objects = objects_in(found)
+    if objects:
+        wanted = segment if labels is None else [labels] if isinstance(labels, int) else list(labels)
+        return mask_in(objects, found, wanted, grid=grid, threshold=threshold)
+    items = _label_files(found, where, objects)
     if segment is not None:
         return _named(items, where, segment, grid)
     if len(items) > 1:
@@ -166,9 +186,9 @@ def read_mask(
         )
     read = _read(items[0], where)
     if labels is not None:
-        wanted = [labels] if isinstance(labels, int) else list(labels)
-        _require_known(read, wanted)
-        return place(_mask(read, wanted, " + ".join(map(str, wanted))), grid)
+        members = [labels] if isinstance(labels, int) else list(labels)
+        _require_known(read, members)
+        return place(_mask(read, members, " + ".join(map(str, members))), grid)
     if not read.is_one_mask and len(read.counts) > 1:
         raise AmbiguousError(
             f"{where} holds several labels: {_listed(read)}. Choose with label = n, or a list of them.",
@@ -183,7 +203,9 @@ def read_label_map(path: str | os.PathLike[str], *, grid: Grid | None = None) ->
     Parameters
     ----------
     path : path-like
-        A NIfTI, NRRD or MetaImage file, or a folder with one DICOM series.
+        A NIfTI, NRRD or MetaImage file, a folder with one DICOM series, or a file that
+        declares its segments, which must not overlap: Couinaud segments, told by code or
+        name, or else all of them by their numbers.
     grid : Grid, optional
         Where to put it.
 
@@ -202,7 +224,11 @@ def read_label_map(path: str | os.PathLike[str], *, grid: Grid | None = None) ->
         If there is no such path, or it cannot be read.
     """
     where = os.fspath(path)
-    items = _items(where)
+    found = scan([where])
+    objects = objects_in(found)
+    if objects:
+        return label_map_in(objects, found, where, grid=grid)
+    items = _label_files(found, where, objects)
     if len(items) > 1:
         names = ", ".join(stem_of(item) for item in items)
         raise AmbiguousError(
@@ -221,25 +247,43 @@ def place(mask: Placed, grid: Grid | None) -> Placed:
     return to_grid(mask, grid)
 
 
-def unsupported_masks(item: Found) -> UnreadableError:
-    """Return the refusal of a DICOM SEG or RTSTRUCT object."""
-    return UnreadableError(
-        f"{item.path} is a DICOM SEG or RTSTRUCT object, which is not read as a label map. "
-        "Export its segments as NIfTI.",
-        reason="unsupported_masks",
-    )
+def label_masks(item: Found, where: str, grid: Grid | None) -> dict[int, Mask]:
+    """Return the masks of one file of voxels.
+
+    Parameters
+    ----------
+    item : Found
+        A readable image.
+    where : str
+        The path the user named.
+    grid : Grid or None
+        Where to put them.
+
+    Returns
+    -------
+    dict of int to Mask
+        By label; by 0 if it holds a single mask.
+
+    Raises
+    ------
+    FlrError
+        If its voxels are no labels, or it cannot be read.
+    """
+    labels = _read(item, where)
+    if labels.is_one_mask:
+        return {0: place(_mask(labels, list(labels.counts), labels.stem), grid)}
+    return {n: place(_mask(labels, [n], f"{labels.stem}:{n}"), grid) for n in labels.counts}
 
 
-def _items(where: str) -> list[Found]:
-    found = scan([where])
-    objects = found.masks()
+def _label_files(found: Scan, where: str, objects: list[Found]) -> list[Found]:
+    """Return the images that hold labels; a DICOM series beside an object of masks is the scan."""
+    images = [item for item in found.images() if item not in objects]
     if objects:
-        raise unsupported_masks(objects[0])
-    images = found.images()
+        images = [item for item in images if not item.is_dicom_image]
     refused = [item for item in images if item.refusal is not None]
     if refused and refused[0].refusal:
         raise refused[0].refusal
-    if not images:
+    if not images and not objects:
         raise UnreadableError(f"{where} holds no mask that can be read.", reason="no_masks")
     return images
 

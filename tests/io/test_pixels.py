@@ -147,6 +147,59 @@ def test_every_lossless_syntax_gives_the_stored_values(tmp_path, number, dtype, 
     np.testing.assert_array_equal(image.voxels, stored)
 
 
+def _as_jpeg(folder, syntax, **options):
+    """Rewrite a folder of slices as JPEG, for which pydicom has no encoder."""
+    from imagecodecs import jpeg8_encode
+
+    for path in folder.iterdir():
+        ds = dcmread(path)
+        frame = np.ascontiguousarray(ds.pixel_array.view(np.uint16))
+        ds.PixelData = encapsulate([jpeg8_encode(frame, bitspersample=ds.BitsStored, **options)])
+        ds["PixelData"].VR = "OB"
+        ds.file_meta.TransferSyntaxUID = f"1.2.840.10008.1.2.4.{syntax}"
+        ds.save_as(path)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize(("syntax", "predictor"), [(57, 4), (70, 1)])
+def test_lossless_jpeg_gives_the_stored_values(tmp_path, syntax, predictor, bits):
+    stored = values((36, 40, 3), dtype=np.uint16, low=0, high=1 << bits)
+    write_slices(tmp_path / "s", stored, AFFINES["axial"], SeriesSpec(bits_stored=bits))
+    _as_jpeg(tmp_path / "s", syntax, lossless=True, predictor=predictor)
+
+    image = read_image(tmp_path / "s")
+
+    np.testing.assert_array_equal(image.voxels, stored)
+    assert image.caveats == ()
+
+
+def test_lossy_jpeg_of_twelve_bits_is_read_with_a_caveat(tmp_path):
+    ramp = np.add.outer(np.arange(40), np.add.outer(np.arange(48), np.arange(3))) * 20
+    write_slices(tmp_path / "s", ramp.astype(np.uint16), AFFINES["axial"], SeriesSpec(bits_stored=12))
+    _as_jpeg(tmp_path / "s", 51, level=95)
+
+    image = read_image(tmp_path / "s")
+
+    assert np.abs(image.voxels - ramp).max() <= 25
+    assert [c.code for c in image.caveats] == ["lossy"]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"\xff\xd8", b"\xff\xd8\xff\xc3\x00\x0b\x10\xff\xff\xff\xff\x01" + bytes(90)]
+)
+def test_damaged_jpeg_is_refused(tmp_path, damage):
+    """Cut to nothing, cut after its start, or of 65535 x 65535 pixels."""
+    write_slices(tmp_path / "s", values((36, 40, 3), dtype=np.uint16, low=0, high=4000), AFFINES["axial"])
+    _as_jpeg(tmp_path / "s", 70, lossless=True)
+    for path in (tmp_path / "s").iterdir():
+        ds = dcmread(path)
+        ds.PixelData = encapsulate([damage or b"\0\0"])
+        ds.save_as(path)
+
+    with pytest.raises(UnreadableError, match="cannot be decoded"):
+        read_image(tmp_path / "s")
+
+
 @pytest.mark.parametrize("number", ["4.80", "4.90", "5"])
 def test_a_compressed_frame_of_another_size_is_refused(tmp_path, number):
     syntax = f"1.2.840.10008.1.2.{number}"

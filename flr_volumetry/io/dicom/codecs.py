@@ -34,6 +34,15 @@ MAX_RLE_RATIO: Final = 64
 JPEG_LS_FRAME: Final = b"\xff\xf7"
 """Start of frame (ISO 14495-1, C.2.2): length, precision, then rows and columns."""
 
+JPEG_2000_SIZE: Final = b"\xff\x4f\xff\x51"
+"""Start of codestream and size marker (ISO 15444-1, A.5.1): length, capabilities, then the sizes."""
+
+NO_FRAME: Final = frozenset({0xC4, 0xC8, 0xCC})
+"""JPEG markers among those of a start of frame that are none: tables and a reserved one."""
+
+HEADER_BYTES: Final = 1 << 16
+"""How far into a frame its header is looked for."""
+
 _ITEM = struct.Struct("<HHI")
 
 
@@ -185,24 +194,33 @@ def _rle(data: bytes, size: FrameSize) -> npt.NDArray[Any]:
 
 
 def _jpeg_ls(data: bytes, size: FrameSize) -> npt.NDArray[Any]:
-    start = data.find(JPEG_LS_FRAME, 0, 1 << 16)
+    start = data.find(JPEG_LS_FRAME, 0, HEADER_BYTES)
     if start < 0 or start + 9 > len(data):
         raise ValueError("no JPEG-LS frame")
     _require(struct.unpack_from(">HH", data, start + 5), size)
-    frame, info = import_module("jpeg_ls").decode_buffer(data)
-    kind = "u1" if info["bits_per_sample"] <= 8 else "<u2"
-    return np.frombuffer(frame, dtype=kind).reshape(size.rows, size.columns)
+    return np.asarray(import_module("imagecodecs").jpegls_decode(data))
 
 
 def _jpeg(data: bytes, size: FrameSize) -> npt.NDArray[Any]:
-    libjpeg = import_module("libjpeg")
-    info = libjpeg.get_parameters(data)
-    _require((info["rows"], info["columns"]), size)
-    return np.asarray(libjpeg.decode(data))
+    _require(_jpeg_size(data), size)
+    return np.asarray(import_module("imagecodecs").jpeg8_decode(data))
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Rows and columns of a JPEG image (ISO 10918-1, B.2.2), from its first start of frame."""
+    pos = 2
+    while pos + 9 <= min(len(data), HEADER_BYTES) and data[pos] == 0xFF:
+        marker, length = data[pos + 1], int.from_bytes(data[pos + 2 : pos + 4])
+        if 0xC0 <= marker <= 0xCF and marker not in NO_FRAME:
+            return int.from_bytes(data[pos + 5 : pos + 7]), int.from_bytes(data[pos + 7 : pos + 9])
+        pos += 2 + length
+    raise ValueError("no JPEG frame")
 
 
 def _jpeg_2000(data: bytes, size: FrameSize) -> npt.NDArray[Any]:
-    openjpeg = import_module("openjpeg")
-    info = openjpeg.get_parameters(data)
-    _require((info["rows"], info["columns"]), size)
-    return np.asarray(openjpeg.decode(data))
+    start = data.find(JPEG_2000_SIZE, 0, HEADER_BYTES)
+    if start < 0 or start + 24 > len(data):
+        raise ValueError("no JPEG 2000 codestream")
+    columns, rows, left, top = struct.unpack_from(">4I", data, start + 8)
+    _require((rows - top, columns - left), size)
+    return np.asarray(import_module("imagecodecs").jpeg2k_decode(data))

@@ -137,7 +137,7 @@ class Header:
     file : StoredFile
         Which file.
     attributes : Attributes
-        Those of `tags.WANTED` that it has.
+        Those of `tags.WANTED`, or of others asked for, that it has.
     syntax : str
         Transfer syntax UID.
     pixel_offset : int
@@ -179,7 +179,9 @@ class Header:
         return data[offset : offset + length]
 
 
-def read_header(file: StoredFile, head: bytes | None = None) -> Header | None:
+def read_header(
+    file: StoredFile, head: bytes | None = None, *, wanted: frozenset[int] = tags.WANTED
+) -> Header | None:
     """Read the header of a DICOM file.
 
     Parameters
@@ -188,6 +190,8 @@ def read_header(file: StoredFile, head: bytes | None = None) -> Header | None:
         Any file.
     head : bytes, optional
         Its first `FIRST_READ_BYTES`, if they were read already.
+    wanted : frozenset of int, optional
+        Which attributes to keep.
 
     Returns
     -------
@@ -210,7 +214,7 @@ def read_header(file: StoredFile, head: bytes | None = None) -> Header | None:
         whole = len(data) >= file.size
     while True:
         try:
-            found, encoding = _walk(data, start, syntax, whole=whole)
+            found, encoding = _walk(data, start, syntax, wanted, whole=whole)
             break
         except MoreNeededError as more:
             data, whole = _more(file, syntax, len(data), more.offset)
@@ -266,7 +270,9 @@ def _file_meta(data: bytes) -> tuple[int, str]:
     return pos, syntax
 
 
-def _walk(data: bytes, start: int, syntax: str, *, whole: bool) -> tuple[Walk, Encoding]:
+def _walk(
+    data: bytes, start: int, syntax: str, wanted: frozenset[int], *, whole: bool
+) -> tuple[Walk, Encoding]:
     encoding = {IMPLICIT_LITTLE: IMPLICIT, EXPLICIT_BIG: BIG_ENDIAN}.get(syntax, EXPLICIT)
     # Writers without a transfer syntax, or with a false one, exist; the bytes say which it is.
     looks_explicit = data[start + 4 : start + 6].isalpha() and data[start + 4 : start + 6].isupper()
@@ -274,7 +280,7 @@ def _walk(data: bytes, start: int, syntax: str, *, whole: bool) -> tuple[Walk, E
         encoding = IMPLICIT
     elif encoding is IMPLICIT and looks_explicit:
         encoding = EXPLICIT
-    return walk(data, start, encoding, whole=whole), encoding
+    return walk(data, start, encoding, whole=whole, wanted=wanted), encoding
 
 
 def _inflated(file: StoredFile, wanted: int) -> tuple[bytes, bool]:

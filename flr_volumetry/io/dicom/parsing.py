@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from flr_volumetry.io.dicom import tags
+from flr_volumetry.io.dicom import mask_tags, tags
 
 UNDEFINED: Final = 0xFFFFFFFF
 MAX_DEPTH: Final = 24
@@ -224,6 +224,7 @@ _SEQUENCES: Final = frozenset(
         *(tags.PER_FRAME_GROUPS, tags.MR_ECHO, tags.MR_DIFFUSION, tags.CARDIAC_SYNCHRONIZATION),
         *(tags.MR_FRAME_TYPE, tags.CT_FRAME_TYPE, tags.FRAME_CONTENT, tags.PLANE_POSITION),
         *(tags.PLANE_ORIENTATION, tags.PIXEL_MEASURES, tags.PIXEL_TRANSFORMATION),
+        *mask_tags.SEQUENCES,
     }
 )
 """Wanted sequences, which implicit encoding does not mark as such."""

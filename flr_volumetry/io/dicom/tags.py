@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from flr_volumetry.io.dicom import mask_tags
+
 TRANSFER_SYNTAX: Final = 0x00020010
 CHARACTER_SET: Final = 0x00080005
 IMAGE_TYPE: Final = 0x00080008
@@ -94,6 +96,7 @@ WANTED: Final = frozenset(
         *(PIXEL_SPACING, BITS_ALLOCATED, BITS_STORED, HIGH_BIT, PIXEL_REPRESENTATION, PADDING),
         *(PADDING_LIMIT, INTERCEPT, SLOPE, LOSSY, MODALITY_LUT, SEGMENTATION_TYPE, SEGMENTS),
         *(STRUCTURE_SET_ROIS, SHARED_GROUPS, PER_FRAME_GROUPS, EXTENDED_OFFSETS),
+        *mask_tags.SCANNED,
     }
 )
 """What a scan keeps of each header."""
