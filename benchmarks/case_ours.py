@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import flr_volumetry as flr
@@ -21,20 +22,16 @@ def facts(found: LiverVolumes) -> dict[str, object]:
 
 
 def main(folder: Path, out: Path) -> None:
-    image = flr.read_image(folder / "ct")
-    liver = flr.crop_liver(
-        flr.Masks(
-            flr.read_mask(folder / "liver.nii.gz"),
-            (flr.read_mask(folder / f"lesion{n}.nii.gz") for n in plan.LESIONS),
-            flr.read_label_map(folder / "segments.nii.gz"),
-            (
-                (structure, flr.read_mask(folder / f"{structure.value}.nii.gz"))
-                for structure in (Structure.PORTAL_VEIN, Structure.HEPATIC_VEINS)
-            ),
-        ),
-        image=image,
-    )
-    del image
+    veins = (Structure.PORTAL_VEIN, Structure.HEPATIC_VEINS)
+    names = ["liver", *(f"lesion{n}" for n in plan.LESIONS), *(vein.value for vein in veins)]
+    with ThreadPoolExecutor(2) as pool:
+        scan = pool.submit(flr.read_image, folder / "ct")
+        couinaud = pool.submit(flr.read_label_map, folder / "segments.nii.gz")
+        masks = pool.map(flr.read_mask, [folder / f"{name}.nii.gz" for name in names])
+        whole, *lesions = (next(masks) for _ in range(1 + len(plan.LESIONS)))
+        parts = flr.Masks(whole, lesions, couinaud.result(), zip(veins, masks, strict=True))
+        liver = flr.crop_liver(parts, image=scan.result())
+    del scan
     cuts = {
         "plane": flr.PlaneResection((flr.Plane(plan.POINT_MM, plan.NORMAL),)),
         "segments": flr.SegmentResection(frozenset(plan.RIGHT)),

@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from flr_volumetry.phantom.dicom import write_dicom_series
 
 from flr_volumetry.images import Grid
 from flr_volumetry.io import write_label_map, write_mask
 from flr_volumetry.phantom import sample_patient
+from flr_volumetry.phantom.dicom import write_dicom_series
 
 SHAPE = (512, 512, 400)
 SPACING = (0.75, 0.75, 0.64)

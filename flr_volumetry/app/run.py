@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from flr_volumetry.app.case import Case
     from flr_volumetry.app.sections import MaskEntry
 
+READERS = 2
 LIBRARIES = ("numpy", "scipy", "edt", "connected-components-3d", "isal", "matplotlib")
 VESSELS = (
     ("portal_vein", Structure.PORTAL_VEIN),
@@ -107,26 +109,53 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
 
 
 def _load(case: Case, tell: Callable[[str], None]) -> tuple[Liver, list[InputFile]]:
+    tell("reading image and masks")
+    with ThreadPoolExecutor(READERS) as pool:
+        return _read(case, pool)
+
+
+def _read(case: Case, pool: ThreadPoolExecutor) -> tuple[Liver, list[InputFile]]:
     inputs: list[InputFile] = []
-    image: Image | None = None
-    if case.image is not None:
-        tell("reading the image")
-        image = read_image(case.resolve(case.image.path), series=case.image.series)
-        inputs.append(_input("image", case.image.path, image.source, _image_words(image)))
     masks = case.masks
-    tell("reading the masks")
-    segments = _segments(case, masks.segments, inputs) if masks.segments is not None else None
-    if masks.liver is not None:
-        liver = _mask(case, masks.liver, "liver", inputs)
-    elif segments is not None:
+    scan = (
+        pool.submit(read_image, case.resolve(case.image.path), series=case.image.series)
+        if case.image
+        else None
+    )
+    couinaud = pool.submit(read_label_map, case.resolve(masks.segments.path)) if masks.segments else None
+    whole = pool.submit(_mask, case, masks.liver) if masks.liver else None
+    image = segments = None
+    if case.image and scan:
+        image = scan.result()
+        inputs.append(_input("image", case.image.path, image.source, _image_words(image)))
+    if masks.segments and couinaud:
+        segments = couinaud.result()
+        inputs.append(_input("segments", masks.segments.path, segments.source, "Couinaud segments"))
+    if masks.liver and whole:
+        liver = whole.result()
+        inputs.append(_input("liver", masks.liver.path, liver.source, f"{liver.ml:.1f} mL"))
+    elif segments:
         liver = _union(segments)
     else:
         raise CaseError("[masks] names no liver", reason="no_liver_mask")
-    cropped = crop_liver(
-        Masks(liver, _lesions(case, inputs), segments, _vessels(case, inputs)),
-        image=image,
-    )
-    return cropped, inputs
+    parts = Masks(liver, _lesions(case, pool, inputs), segments, _vessels(case, pool, inputs))
+    return crop_liver(parts, image=image), inputs
+
+
+def _mask(case: Case, entry: MaskEntry) -> Mask:
+    return read_mask(case.resolve(entry.path), segment=entry.segment, labels=entry.labels)
+
+
+def _ahead(case: Case, pool: ThreadPoolExecutor, entries: list[MaskEntry]) -> Iterator[Mask]:
+    """Read masks in order, the next one while the last is used: never more than two in memory."""
+    waiting: Future[Mask] | None = None
+    for entry in entries:
+        following = pool.submit(_mask, case, entry)
+        if waiting is not None:
+            yield waiting.result()
+        waiting = following
+    if waiting is not None:
+        yield waiting.result()
 
 
 def _union(segments: LabelMap) -> Mask:
@@ -138,19 +167,19 @@ def _union(segments: LabelMap) -> Mask:
     return Mask(union.grid, union.voxels, "union of the segments", union.source, (*union.caveats, said))
 
 
-def _lesions(case: Case, inputs: list[InputFile]) -> Iterator[Mask]:
+def _lesions(case: Case, pool: ThreadPoolExecutor, inputs: list[InputFile]) -> Iterator[Mask]:
     number = 0
-    for entry in case.masks.lesions:
-        for mask in _split(case, entry, inputs, number + 1):
+    entries = case.masks.lesions
+    for entry, whole in zip(entries, _ahead(case, pool, entries), strict=True):
+        first = number + 1
+        for mask in _split(whole) if entry.split else (whole,):
             number += 1
             yield mask
+        role = f"lesion {first}" if number == first else f"lesions {first} to {number}"
+        inputs.append(_input(role, entry.path, whole.source, f"{whole.ml:.1f} mL"))
 
 
-def _split(case: Case, entry: MaskEntry, inputs: list[InputFile], number: int) -> Iterator[Mask]:
-    whole = _mask(case, entry, f"lesion {number}", inputs)
-    if not entry.split:
-        yield whole
-        return
+def _split(whole: Mask) -> Iterator[Mask]:
     import cc3d
 
     labels, n_parts = cc3d.connected_components(
@@ -160,23 +189,14 @@ def _split(case: Case, entry: MaskEntry, inputs: list[InputFile], number: int) -
         yield Mask(whole.grid, labels == part, f"{whole.name} part {part}", whole.source, whole.caveats)
 
 
-def _vessels(case: Case, inputs: list[InputFile]) -> Iterator[tuple[Structure, Mask]]:
-    for key, structure in VESSELS:
-        entry = getattr(case.masks, key)
-        if entry is not None:
-            yield structure, _mask(case, entry, key.replace("_", " "), inputs)
-
-
-def _mask(case: Case, entry: MaskEntry, role: str, inputs: list[InputFile]) -> Mask:
-    mask = read_mask(case.resolve(entry.path), segment=entry.segment, labels=entry.labels)
-    inputs.append(_input(role, entry.path, mask.source, f"{mask.ml:.1f} mL"))
-    return mask
-
-
-def _segments(case: Case, entry: MaskEntry, inputs: list[InputFile]) -> LabelMap:
-    labels = read_label_map(case.resolve(entry.path))
-    inputs.append(_input("segments", entry.path, labels.source, "Couinaud segments"))
-    return labels
+def _vessels(
+    case: Case, pool: ThreadPoolExecutor, inputs: list[InputFile]
+) -> Iterator[tuple[Structure, Mask]]:
+    given = [(key, structure) for key, structure in VESSELS if getattr(case.masks, key) is not None]
+    entries = [getattr(case.masks, key) for key, _ in given]
+    for (key, structure), entry, mask in zip(given, entries, _ahead(case, pool, entries), strict=True):
+        inputs.append(_input(key.replace("_", " "), entry.path, mask.source, f"{mask.ml:.1f} mL"))
+        yield structure, mask
 
 
 def _input(role: str, path: str, source: Source, words: str) -> InputFile:
