@@ -353,3 +353,14 @@ def test_messages_carry_no_patient_data(demo):
     _, done = demo
     assert name
     assert not re.search(re.escape(name), done.stdout + done.stderr)
+
+
+def test_the_readme_shows_what_the_demo_prints(demo):
+    """Every line of its example, in the same order."""
+    readme = (ROOT / "README.md").read_text()
+    block = re.search(r"`make demo` prints:\n\n```text\n(.*?)```", readme, flags=re.DOTALL)[1]
+    printed = iter(demo[1].stdout.splitlines())
+
+    for line in block.splitlines():
+        if line != "...":
+            assert any(line == other for other in printed), line
