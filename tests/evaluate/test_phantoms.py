@@ -30,7 +30,7 @@ def scan_of(phantom, steps):
 @pytest.mark.evaluate
 @pytest.mark.parametrize("name", STEPS)
 def test_remnants_of_random_livers_are_the_true_ones(name, capsys):
-    """Twelve livers on each grid at 1.5 times the step: FLR share of a right hepatectomy within 0.15 points."""
+    """Twelve livers on each grid at 1.5 times the step: share of the left liver within 0.15 points."""
     errors = []
     for seed in SEEDS:
         phantom = random_patient(seed)
