@@ -195,10 +195,10 @@ def test_a_patient_moved_rotated_and_mirrored_keeps_every_voxel_in_its_piece(see
     )
     plane = plane_at(rng.uniform(5, 35), rng.normal(size=3))
     carried = Plane(rotation @ plane.point_mm + shift, rotation @ plane.normal)
-    rest = (WedgeResection((1,), 4.3), SegmentResection(frozenset({3})))
+    wedge, segment = WedgeResection((1,), 4.3), SegmentResection(frozenset({3}))
 
-    before = resect(still, plan(PlaneResection((plane,)), *rest))
-    after = resect(moved, plan(PlaneResection((carried,)), *rest))
+    before = resect(still, plan(wedge, PlaneResection((plane,)), segment))
+    after = resect(moved, plan(wedge, PlaneResection((carried,)), segment))
 
     assert np.array_equal(before.labels, after.labels)
     assert before.ml(PieceKind.RESECTED) == pytest.approx(after.ml(PieceKind.RESECTED), rel=1e-9)
