@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks import reading
 from benchmarks.data import make
 
 BUILD = Path("build") / "bench"
@@ -92,6 +93,7 @@ def main(runs: int, naive_runs: int) -> None:
             loading["dcm2niix -z n"] = [dcm2niix, "-z", "n", "-f", "x", "-o", scratch, str(data / "ct")]
         rows = in_turn(loading, dict.fromkeys(loading, runs))
     table("loading 400 files of 512 x 512", rows, "ours")
+    reading.run(data, runs)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,8 @@ class VoxelFile:
         self._require_possible(count, needed)
         if self.packing is Packing.TEXT:
             return self._numbers(count).reshape(shape, order="F")
-        flat = np.empty(count, dtype=self.dtype)
+        # Zeroed memory costs nothing until it is written to, and most of a mask never is.
+        flat = np.zeros(count, dtype=self.dtype)
         buffer = flat.data.cast("B")
         if self.packing is Packing.RAW:
             got = self.data_file.readinto(self.data_offset, buffer)
@@ -144,7 +145,8 @@ class VoxelFile:
             if skip:
                 part, skip = part[skip:], max(0, skip - len(part))
             take = min(len(part), total - done)
-            buffer[done : done + take] = part[:take]
+            if np.frombuffer(part, dtype=np.uint8).any():
+                buffer[done : done + take] = part[:take]
             done += take
             if done == total:
                 break

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from flr_volumetry.anatomy import ROMAN, SEGMENTS
 from flr_volumetry.errors import Caveat, LiverError
+from flr_volumetry.images import bounding_box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -152,11 +153,12 @@ def part_sizes_ml(voxels: Voxels, grid: Grid) -> list[float]:
     """
     import cc3d
 
-    # cc3d takes no read-only array.
-    own = voxels.copy(order="K")
+    box = bounding_box(voxels)
+    # cc3d takes no read-only array; a box of its own is also smaller.
+    own = voxels[box].copy(order="F") if box is not None else voxels.copy(order="F")
     labels, n_parts = cc3d.connected_components(own, connectivity=26, return_N=True, binary_image=True)
     if n_parts == 1:
-        return [int(np.count_nonzero(voxels)) * grid.voxel_ml]
+        return [int(np.count_nonzero(own)) * grid.voxel_ml]
     counts = cc3d.statistics(labels, no_slice_conversion=True)["voxel_counts"][1:]
     return sorted((int(n) * grid.voxel_ml for n in counts), reverse=True)
 

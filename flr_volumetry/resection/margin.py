@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flr_volumetry.resection.partition import REMNANT
+from flr_volumetry.resection.points import closest, diameter
 
 if TYPE_CHECKING:
     from flr_volumetry.images import Box, Grid
@@ -17,15 +17,8 @@ if TYPE_CHECKING:
     from flr_volumetry.resection.partition import Partition
 
 Voxels = npt.NDArray[np.bool_]
-FIRST_BATCH = 128
-COARSE = 7
 THIN = 4
-
-_AROUND = np.array([v for v in np.ndindex(5, 5, 5) if 0 in v or 4 in v], dtype=np.float64) - 2
-DIRECTIONS = _AROUND / np.linalg.norm(_AROUND, axis=1, keepdims=True)
-"""98 directions all around, no point of the sphere further than 15 degrees from one."""
-FLAT_MM = 1e-4
-"""A lesion whose extent along an axis is smaller than this is flat: one layer of voxels."""
+"""Every how manyth voxel along each axis a first look at the remnant takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +101,11 @@ def _to_remnant(lesion: Lesion, stays: Voxels, grid: Grid) -> tuple[float, npt.N
     coarse = _indices(stays[::THIN, ::THIN, ::THIN]) * THIN
     box: Box = (slice(0, grid.shape[0]), slice(0, grid.shape[1]), slice(0, grid.shape[2]))
     if len(coarse):
-        bound, _ = _closest(points, grid.centres_mm(coarse))
+        bound, _ = closest(points, grid.centres_mm(coarse))
         box = reach(lesion, bound, grid)
     near = _indices(surface(stays[box])) + [s.start for s in box]
-    return _closest(points, grid.centres_mm(near))
+    distance, at = closest(points, grid.centres_mm(near))
+    return distance, points[at]
 
 
 def reach(lesion: Lesion, distance_mm: float, grid: Grid) -> Box:
@@ -140,55 +134,9 @@ def reach(lesion: Lesion, distance_mm: float, grid: Grid) -> Box:
     return i, j, k
 
 
-def _closest(
-    lesion: npt.NDArray[np.float64], remnant: npt.NDArray[np.float64]
-) -> tuple[float, npt.NDArray[np.float64]]:
-    """Smallest distance between two sets of points, and the lesion's point where it is.
-
-    No point of the lesion lies further along a direction than its support there, so
-    that the largest excess of a remnant point over the supports is a lower bound of its
-    distance. Points are asked in order of that bound, until it passes the best answer.
-    """
-    from scipy.spatial import cKDTree
-
-    tree = cKDTree(lesion)
-
-    def nearest(points: npt.NDArray[np.float64], limit: float) -> tuple[float, int]:
-        distance, index = (np.atleast_1d(a) for a in tree.query(points, distance_upper_bound=limit))
-        at = int(np.argmin(distance))
-        return float(distance[at]), int(index[at])
-
-    bound = _lower_bound(lesion, remnant, DIRECTIONS[::COARSE])
-    best, at = nearest(remnant[[int(np.argmin(bound))]], math.inf)
-    hopeful = np.flatnonzero(bound <= best)
-    bound = _lower_bound(lesion, remnant[hopeful], DIRECTIONS)
-    order = np.argsort(bound)
-    hopeful, bound = hopeful[order], bound[order]
-    done, size = 0, FIRST_BATCH
-    while done < len(hopeful) and bound[done] <= best:
-        distance, index = nearest(remnant[hopeful[done : done + size]], math.nextafter(best, math.inf))
-        if distance < best:
-            best, at = distance, index
-        done, size = done + size, size * 2
-    return best, lesion[at]
-
-
-def _lower_bound(
-    lesion: npt.NDArray[np.float64],
-    points: npt.NDArray[np.float64],
-    directions: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
-    """Return what each point's distance to the lesion cannot be less than."""
-    columns = np.ascontiguousarray(points.T)
-    bound = np.full(len(points), -np.inf)
-    for direction in directions:
-        np.maximum(bound, direction @ columns - (lesion @ direction).max(), out=bound)
-    return bound
-
-
 def _indices(voxels: Voxels) -> npt.NDArray[np.int64]:
     """Return the indices of a mask's voxels, (n, 3), in the order in which they lie in memory."""
-    return np.asarray(np.argwhere(voxels.T)[:, ::-1])
+    return np.asarray(np.argwhere(np.ascontiguousarray(voxels.T))[:, ::-1])
 
 
 def surface(voxels: Voxels) -> Voxels:
@@ -255,22 +203,13 @@ def longest_diameter_mm(lesion: Lesion, grid: Grid) -> float:
     float
         Millimetres; 0 for a single voxel.
     """
-    from scipy.spatial.distance import pdist
-
-    corners = _corners(surface_points_mm(lesion, grid))
-    return float(pdist(corners).max()) if len(corners) > 1 else 0.0
+    return diameter(grid.centres_mm(_indices(_ends_of_rows(lesion.voxels))))
 
 
-def _corners(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Corners of the convex hull of points, which may all lie in one plane or on one line."""
-    from scipy.spatial import ConvexHull
-
-    about = points - points.mean(axis=0)
-    spread, axes = np.linalg.eigh(about.T @ about / len(points))
-    rank = int(np.count_nonzero(spread > FLAT_MM**2))
-    if rank == 0:
-        return points[:1]
-    flat = about @ axes[:, 3 - rank :]
-    if rank == 1:
-        return points[[int(np.argmin(flat)), int(np.argmax(flat))]]
-    return np.asarray(points[ConvexHull(flat).vertices])
+def _ends_of_rows(voxels: Voxels) -> Voxels:
+    """Keep the first and last voxels of rows along all three axes: all that can be furthest apart."""
+    ends = voxels
+    for axis in range(3):
+        count = np.cumsum(voxels, axis=axis, dtype=np.int32)
+        ends = ends & ((count == 1) | (count == count.max(axis=axis, keepdims=True)))
+    return ends
