@@ -70,7 +70,7 @@ def masks_in(
 def _require_room(mask_object: MaskObject, count: int, grid: Grid | None) -> None:
     shape = grid.shape if grid is not None else (1, 1, 1)
     if isinstance(mask_object.content, Segmentation) and grid is None:
-        shape = mask_object.content.own_lattice().grid.shape
+        shape = mask_object.content.shape
     elif isinstance(mask_object.content, SegNrrd) and grid is None:
         shape = mask_object.content.voxels.grid.shape
     if count * shape[0] * shape[1] * shape[2] > MAX_MASKS_BYTES:

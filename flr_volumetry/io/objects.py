@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flr_volumetry.errors import UnreadableError
+from flr_volumetry.errors import NotAVolumeError, UnreadableError
 from flr_volumetry.io.dicom import tags
 from flr_volumetry.io.dicom.classes import STRUCTURE_SET
 from flr_volumetry.io.dicom.rtstruct import StructureSet, open_structure_set
@@ -127,7 +127,7 @@ class MaskObject:
     def _read(self, numbers: Sequence[int], grid: Grid | None, threshold: float | None) -> dict[int, Mask]:
         source, content = source_of(self.item, self.item.path, ""), self.content
         if isinstance(content, Segmentation):
-            return content.masks(numbers, source, grid=grid, threshold=threshold)
+            return content.masks(numbers, source, grid=self._grid_for(content, grid), threshold=threshold)
         if isinstance(content, SegNrrd):
             return content.masks(numbers, source, grid=grid)
         target = grid if grid is not None else self._scan_grid(content)
@@ -142,25 +142,38 @@ class MaskObject:
             return [region.segment.number for region in self.content.drawable]
         return [segment.number for segment in self.segments]
 
+    def _grid_for(self, content: Segmentation, grid: Grid | None) -> Grid | None:
+        """Return the grid asked for; where frames form none by themselves, that of the scan beside them."""
+        if grid is not None:
+            return grid
+        try:
+            content.own_lattice()
+        except NotAVolumeError:
+            return self._beside()
+        return None
+
     def _scan_grid(self, content: StructureSet) -> Grid:
         """Return the grid of the scan that contours were drawn on, which must lie beside them."""
         content.require_well_formed()
-        volumes = _volumes(self.found)
-        file = self.item.files[0]
-        if not volumes and not file.member:
-            volumes = _volumes(scan([file.folder]))
-        if not volumes:
+        grid = self._beside()
+        if grid is None:
             raise UnreadableError(
                 f"{self.item.path} holds contours, which become voxels only on the scan they were drawn on, "
                 "and that is not beside it. Put it into the folder of its images, or name the scan.",
                 reason="needs_image",
             )
+        return grid
+
+    def _beside(self) -> Grid | None:
+        """Return the grid of the scan that lies beside the file; None if there is none."""
+        volumes = _volumes(self.found)
+        file = self.item.files[0]
+        if not volumes and not file.member:
+            volumes = _volumes(scan([file.folder]))
         meant = drawn_on(references_of([self.item]), volumes)
         if len(meant) > 1:
             raise several_scans(meant, self.item.path)
-        if meant[0].stack is None:
-            raise UnreadableError(f"{meant[0].path} is no volume.", reason="needs_image")
-        return meant[0].stack.grid
+        return meant[0].stack.grid if meant and meant[0].stack else None
 
 
 def _volumes(found: Scan) -> list[Found]:

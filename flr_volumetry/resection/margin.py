@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flr_volumetry.resection.partition import REMNANT
-from flr_volumetry.resection.points import closest, diameter
+from flr_volumetry.resection.points import closest, diameter, not_further_than
 
 if TYPE_CHECKING:
     from flr_volumetry.images import Box, Grid
@@ -101,8 +101,7 @@ def _to_remnant(lesion: Lesion, stays: Voxels, grid: Grid) -> tuple[float, npt.N
     coarse = _indices(stays[::THIN, ::THIN, ::THIN]) * THIN
     box: Box = (slice(0, grid.shape[0]), slice(0, grid.shape[1]), slice(0, grid.shape[2]))
     if len(coarse):
-        bound, _ = closest(points, grid.centres_mm(coarse))
-        box = reach(lesion, bound, grid)
+        box = reach(lesion, not_further_than(points, grid.centres_mm(coarse)), grid)
     near = _indices(surface(stays[box])) + [s.start for s in box]
     distance, at = closest(points, grid.centres_mm(near))
     return distance, points[at]

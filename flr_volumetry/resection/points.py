@@ -59,6 +59,23 @@ def closest(ours: Points, theirs: Points) -> tuple[float, int]:
     return best, at
 
 
+def not_further_than(ours: Points, theirs: Points) -> float:
+    """Bound the smallest distance between two sets of points from above, at little cost.
+
+    Parameters
+    ----------
+    ours, theirs : (n, 3) float64 ndarray
+        Not empty, in the same units.
+
+    Returns
+    -------
+    float
+        The distance of the most promising of theirs.
+    """
+    bound = _excess(ours, theirs, DIRECTIONS[::COARSE])
+    return _nearest(ours, theirs[[int(np.argmin(bound))]], math.inf)[0]
+
+
 def _excess(ours: Points, theirs: Points, directions: Points) -> npt.NDArray[np.float64]:
     """Return what the distance of each of theirs to ours cannot be less than."""
     columns = np.ascontiguousarray(theirs.T)

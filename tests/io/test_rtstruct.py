@@ -25,7 +25,7 @@ def crossings_inside(points, polygon):
         if y0 == y1:
             continue
         crosses = (y0 >= points[:, 1]) != (y1 >= points[:, 1])
-        at = x0 + (points[:, 1] - y0) * (x1 - x0) / (y1 - y0)
+        at = np.round(x0 + (points[:, 1] - y0) * (x1 - x0) / (y1 - y0), 6)
         inside ^= crosses & (points[:, 0] <= at)
     return inside
 

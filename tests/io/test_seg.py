@@ -168,6 +168,29 @@ def test_the_slice_step_is_that_of_the_positions(tmp_path, between, thickness, s
     assert [c.code for c in read.caveats] == codes
 
 
+def test_slices_thinner_than_a_millimetre_are_slices_of_their_own(tmp_path):
+    affine = lattice(np.eye(3), (0.3, 0.3, 0.4), (1, 2, 3))
+    mask = blobs()[1]
+    read = read_mask(write_seg(tmp_path / "s.dcm", {1: mask}, affine, SegSpec(between=None)))
+
+    np.testing.assert_array_equal(read.voxels, mask)
+    assert read.grid.spacing_mm[2] == pytest.approx(0.4)
+
+
+def test_what_a_frame_says_of_itself_goes_before_what_all_share(tmp_path):
+    def edit(ds):
+        from copy import deepcopy
+
+        shared = ds.SharedFunctionalGroupsSequence[0]
+        for frame in ds.PerFrameFunctionalGroupsSequence:
+            frame.PixelMeasuresSequence = deepcopy(shared.PixelMeasuresSequence)
+        shared.PixelMeasuresSequence[0].PixelSpacing = ["9", "9"]
+
+    path = write_seg(tmp_path / "s.dcm", blobs(), AFFINES["axial"], SegSpec(edit=edit))
+
+    same(read_masks(path), named(blobs()), Grid(SHAPE, AFFINES["axial"], "1.2.3.9"))
+
+
 def test_one_frame_is_as_thick_as_its_file_says(tmp_path):
     mask = np.zeros((4, 4, 1), bool)
     mask[1:3, 1:3] = True
@@ -378,7 +401,7 @@ def test_a_frame_that_meets_no_slice_is_left_out_and_named(tmp_path):
     expected[:, :, 3] = False
     np.testing.assert_array_equal(read["segment 1"].voxels, expected)
     assert [c.code for c in read["segment 1"].caveats] == ["frames_left_out"]
-    assert "frame 4 " in read["segment 1"].caveats[0].message
+    assert "frame 4; 42 voxels" in read["segment 1"].caveats[0].message
     assert "42 voxels" in read["segment 1"].caveats[0].message
     assert read["segment 2"].caveats == ()
 

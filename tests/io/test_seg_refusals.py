@@ -30,7 +30,7 @@ def no_frames(ds):
 
 
 def more_pixels(ds):
-    ds.PixelData += b"\0" * 64
+    ds.PixelData += b"\0" * 10
 
 
 def fewer_pixels(ds):

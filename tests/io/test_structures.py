@@ -9,7 +9,7 @@ import pytest
 from flr_volumetry.anatomy import Structure
 from flr_volumetry.errors import AmbiguousError, FlrError
 from flr_volumetry.images import Grid
-from flr_volumetry.io import read_image, read_label_map, read_masks, read_structures, read_study
+from flr_volumetry.io import inspect, read_image, read_label_map, read_masks, read_structures, read_study
 from flr_volumetry.io.names import Meaning
 from tests.io.dicom_files import SeriesSpec, write_slices
 from tests.io.geometry import lattice
@@ -80,7 +80,8 @@ def collection(folder, *, refers="2", names=None, codes=None, stray=True):
         ).tobytes()
         ds.NumberOfFrames = int(ds.NumberOfFrames) + 1
 
-    uids = [f"1.2.3.1.1.{refers}.{k + 1}" for k in range(SHAPE[2])] if refers else []
+    uids = [f"1.2.3.1.1.{refers[0]}.{k + 1}" for k in range(SHAPE[2])] if refers else []
+    uids += [f"1.2.3.1.1.{number}.1" for number in refers[1:]]
     spec = SegSpec(
         names=names or NAMES,
         codes=CODES if codes is None else codes,
@@ -134,12 +135,31 @@ def test_the_other_acquisition_is_read_where_the_masks_refer_to_it(tmp_path):
     assert (read_study(tmp_path, series="2").image.voxels == 200).all()
 
 
+def test_of_two_acquisitions_that_masks_refer_to_the_one_named_more_often_is_read(tmp_path):
+    collection(tmp_path, refers="21")
+
+    assert (read_study(tmp_path).image.voxels == 200).all()
+
+
 def test_masks_that_refer_to_no_image_leave_the_choice_to_the_reader(tmp_path):
     collection(tmp_path, refers="")
 
     with pytest.raises(AmbiguousError) as caught:
         read_study(tmp_path)
     assert caught.value.reason == "several_series"
+
+
+def test_frames_that_form_no_volume_alone_are_read_where_their_scan_lies_beside_them(tmp_path):
+    masks = collection(tmp_path)
+
+    assert read_masks(tmp_path)["Liver"].count == np.count_nonzero(masks[1])
+    entries = [item for item in inspect(tmp_path).to_json()["items"] if item["kind"] == "masks"]
+    assert entries[0]["status"] == "ok"
+    assert entries[0]["shape"] == list(SHAPE)
+    assert [c.code for c in inspect(tmp_path).caveats] == ["frames_left_out"]
+    with pytest.raises(FlrError) as caught:
+        read_masks(tmp_path / "SEG")
+    assert caught.value.reason == "irregular_spacing"
 
 
 def test_the_masks_alone_are_read_by_name(tmp_path):
@@ -220,6 +240,17 @@ def test_lesions_without_number_are_numbered(tmp_path):
 
     assert [m.number for m in found.masks if m.structure is Structure.LESION] == [1, 2]
     np.testing.assert_array_equal(found.lesions[1].voxels, masks[6])
+
+
+def test_a_lesion_without_number_beside_numbered_ones_takes_the_next(tmp_path):
+    masks = phantom()
+    spec = SegSpec(names={1: "Liver", 5: "Tumor_1", 6: "Tumor"})
+    write_seg(tmp_path / "s.dcm", {n: masks[n] for n in (1, 5, 6)}, AFFINE, spec)
+
+    found = read_structures(tmp_path, grid=Grid(SHAPE, AFFINE))
+
+    np.testing.assert_array_equal(found.masks[Meaning(Structure.LESION, 2)].voxels, masks[6])
+    assert dict(found.ambiguous) == {}
 
 
 def test_parts_of_a_structure_are_joined_and_a_whole_is_preferred(tmp_path):
@@ -313,10 +344,11 @@ def test_nothing_of_a_liver_is_refused(tmp_path):
         read_structures(tmp_path)
 
 
-def test_ircad17_is_told_by_its_folders(real_data):
-    image = read_image(real_data / "ircad17" / "PATIENT_DICOM")
-    found = read_structures(real_data / "ircad17" / "MASKS_DICOM", grid=image.grid)
+def test_ircad17_is_read_with_one_call_and_told_by_its_folders(real_data):
+    study = read_study(real_data / "ircad17")
+    found = study.structures
 
+    assert study.image.grid.matches(read_image(real_data / "ircad17" / "PATIENT_DICOM").grid)
     assert round(found.liver.ml, 1) == 1860.6
     assert [round(lesion.ml, 1) for lesion in found.lesions] == [85.6, 78.6]
     assert round(found.get(Structure.PORTAL_VEIN).ml, 1) == 47.5

@@ -63,6 +63,14 @@ class Segmentation:
         """What to call it in messages."""
         return self.header.file.label
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Columns, rows and slices of its own lattice; frames for slices where they span none."""
+        try:
+            return self.own_lattice().grid.shape
+        except NotAVolumeError:
+            return self.frames.columns, self.frames.rows, len(self.frames.positions)
+
     def own_lattice(self) -> Lattice:
         """Return the lattice that its frames span by themselves.
 
@@ -170,7 +178,7 @@ class Segmentation:
         if len(twice):
             what = "" if self.frames.kind is SegKind.LABEL_MAP else " of one segment"
             raise NotAVolumeError(
-                f"{self.label}: {named_frames(twice)} lie at a place where another frame{what} lies too; "
+                f"{self.label}: at the place of {named_frames(twice)} another frame{what} lies too; "
                 "which of them is meant cannot be known. Export it again.",
                 reason="duplicate_positions",
             )
@@ -223,7 +231,9 @@ class _Filler:
 
     def _take_labels(self, index: int, values: npt.NDArray[Any]) -> None:
         known = {s.number for s in self._seg.segments}
-        for number in np.flatnonzero(np.bincount(values.ravel())).tolist():
+        # Most of a frame is background: only the rest is counted, unless 0 is a segment here.
+        counted = values.ravel() if 0 in self._stacks else values[values != 0]
+        for number in np.flatnonzero(np.bincount(counted)).tolist():
             if number in self._stacks:
                 self._take(index, number, values == number)
             elif number not in self._seg.background | known:
@@ -252,8 +262,9 @@ class _Filler:
             found.append(
                 Caveat(
                     "frames_left_out",
-                    f"segment {name!r} of {label}: {named_frames(np.array(list(strayed)))} lie on no slice "
-                    f"of the scan; their {sum(strayed.values())} voxels were left out.",
+                    f"segment {name!r} of {label}: no slice of the scan lies at the place of "
+                    f"{named_frames(np.array(list(strayed)))}; "
+                    f"{sum(strayed.values())} voxels were left out.",
                 )
             )
         if self._beside[number]:

@@ -295,8 +295,8 @@ def _require_on(
     if off.max() > allowed:
         stray = np.flatnonzero(off > allowed)
         raise NotAVolumeError(
-            f"{label}: {named_frames(stray)} lie up to {off.max():.3f} mm beside the lattice "
-            "of the others. Read it together with the scan it was drawn on.",
+            f"{label}: up to {off.max():.3f} mm lie between {named_frames(stray)} and the lattice of the "
+            "others. Read it together with the scan it was drawn on.",
             reason="irregular_spacing",
         )
 
