@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from flr_volumetry.app.sections import (
     AssessmentSection,
     CaseSection,
     ImageSection,
+    MaskEntry,
     MasksSection,
     PatientSection,
     Section,
     StageSection,
+    StudySection,
 )
 from flr_volumetry.errors import CaseError, UnreadableError
+from flr_volumetry.images import Grid, Mask
 from flr_volumetry.resection import ResectionPlan
+
+PLACEHOLDER = Mask(Grid((1, 1, 1), np.eye(4)), np.ones((1, 1, 1), dtype=bool), "placeholder")
 
 
 class Case(Section):
@@ -31,14 +38,21 @@ class Case(Section):
     case: CaseSection
     patient: PatientSection = PatientSection()
     image: ImageSection | None = None
-    masks: MasksSection
+    study: StudySection | None = None
+    masks: MasksSection = MasksSection()
     stage: list[StageSection] = Field(min_length=1)
     assessment: AssessmentSection = AssessmentSection()
     folder: Path = Field(default=Path(), exclude=True)
     sha256: str = Field(default="", exclude=True)
 
-    def plan(self) -> ResectionPlan:
+    def plan(self, remnant: Callable[[MaskEntry | None], Mask] = lambda _: PLACEHOLDER) -> ResectionPlan:
         """Return the plan as a value of the core.
+
+        Parameters
+        ----------
+        remnant : callable
+            Reads an imported remnant; without it a placeholder stands for it, which is
+            enough to check the rest of the plan.
 
         Returns
         -------
@@ -50,7 +64,7 @@ class Case(Section):
         PlanError
             If a resection cannot be meant: an unknown hepatectomy, a normal without length.
         """
-        return ResectionPlan(tuple(stage.value(n) for n, stage in enumerate(self.stage, start=1)))
+        return ResectionPlan(tuple(stage.value(n, remnant) for n, stage in enumerate(self.stage, start=1)))
 
     def with_series(self, series: str) -> Case:
         """Return the same case with another choice of series, as ``--series`` gives it.
@@ -70,6 +84,8 @@ class Case(Section):
         CaseError
             If the case has no image.
         """
+        if self.study is not None:
+            return self.model_copy(update={"study": StudySection(path=self.study.path, series=series)})
         if self.image is None:
             raise CaseError("--series was given, but the case has no [image]", reason="no_image")
         return self.model_copy(update={"image": ImageSection(path=self.image.path, series=series)})
@@ -156,16 +172,22 @@ def make_case(data: dict[str, Any], *, folder: Path = Path(), sha256: str = "", 
     for private in ("folder", "sha256"):
         if private in data:
             raise CaseError(f"{where}: unknown key {private!r}", reason="unknown_key")
-    if "masks" not in data:
+    if "masks" not in data and "study" not in data:
         raise CaseError(
-            f"{where}: there is no [masks] table, and so no liver. Give liver = ... or segments = ... in it.",
+            f"{where}: there is no [masks] table, and so no liver. Give liver = ... or segments = ... in it, "
+            "or [study] with the path of a folder that holds scan and masks.",
             reason="no_liver_mask",
+        )
+    if "study" in data and ("masks" in data or "image" in data):
+        raise CaseError(
+            f"{where}: [study] holds the scan and all masks; it stands instead of [image] and [masks].",
+            reason="study_and_masks",
         )
     try:
         case = Case.model_validate({**data, "folder": folder, "sha256": sha256})
     except ValidationError as error:
         raise _explained(error, where) from error
-    if case.masks.liver is None and case.masks.segments is None:
+    if case.study is None and case.masks.liver is None and case.masks.segments is None:
         raise CaseError(
             f"{where}: [masks] names no liver. Give liver = ..., or segments = ... whose union is the liver.",
             reason="no_liver_mask",
@@ -193,7 +215,7 @@ def _explained(error: ValidationError, where: str) -> CaseError:
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
-    kinds = {"plane", "planes", "hepatectomy", "segments", "wedge", "ablation"}
+    kinds = {"plane", "planes", "hepatectomy", "segments", "wedge", "ablation", "remnant_mask"}
     words: list[str] = []
     for n, part in enumerate(loc):
         if isinstance(part, int):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,11 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from flr_volumetry.anatomy import Caudate
 from flr_volumetry.errors import CaseError
+from flr_volumetry.images import Mask
 from flr_volumetry.resection import (
     Ablation,
     Combine,
     Plane,
     PlaneResection,
+    RemnantResection,
     Resection,
     SegmentResection,
     Stage,
@@ -78,6 +81,13 @@ class PatientSection(Section):
 
 class ImageSection(Section):
     """The [image] table."""
+
+    path: str = Field(min_length=1)
+    series: str | None = None
+
+
+class StudySection(Section):
+    """The [study] table: a folder that holds the scan and everything drawn on it."""
 
     path: str = Field(min_length=1)
     series: str | None = None
@@ -218,13 +228,25 @@ class AblationEntry(Section):
         return Ablation(tuple(self.lesions), self.margin_mm)
 
 
+class RemnantEntry(Section):
+    """A resection of the kind "remnant_mask"."""
+
+    kind: Literal["remnant_mask"]
+    file: MaskEntry | None = None
+
+    def value(self, remnant: Callable[[MaskEntry | None], Mask]) -> Resection:
+        """Return it as a value of the core."""
+        return RemnantResection(remnant(self.file))
+
+
 ResectionEntry = Annotated[
     PlaneResectionEntry
     | PlanesResectionEntry
     | HepatectomyEntry
     | SegmentsEntry
     | WedgeEntry
-    | AblationEntry,
+    | AblationEntry
+    | RemnantEntry,
     Field(discriminator="kind"),
 ]
 
@@ -243,10 +265,11 @@ class StageSection(Section):
     after: AfterEntry | None = None
     resections: list[ResectionEntry] = Field(min_length=1)
 
-    def value(self, number: int) -> Stage:
+    def value(self, number: int, remnant: Callable[[MaskEntry | None], Mask]) -> Stage:
         """Return it as a value of the core."""
         after = Waiting(self.after.procedure, self.after.weeks) if self.after else None
-        return Stage(self.name or f"stage {number}", tuple(r.value() for r in self.resections), after)
+        cuts = (r.value(remnant) if isinstance(r, RemnantEntry) else r.value() for r in self.resections)
+        return Stage(self.name or f"stage {number}", tuple(cuts), after)
 
 
 class AssessmentSection(Section):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from flr_volumetry.anatomy import SEGMENTS
 from flr_volumetry.errors import Caveat, PlanError
-from flr_volumetry.images import Box, Grid, bounding_box
+from flr_volumetry.images import Box, Grid, bounding_box, to_grid
 from flr_volumetry.liver.checks import NEGLIGIBLE_ML, part_sizes_ml
 from flr_volumetry.resection.margin import reach
 from flr_volumetry.resection.partition import REMNANT, Partition, Piece
@@ -19,6 +19,7 @@ from flr_volumetry.resection.plan import (
     PieceKind,
     Plane,
     PlaneResection,
+    RemnantResection,
     Resection,
     ResectionPlan,
     SegmentResection,
@@ -113,7 +114,7 @@ def resect(liver: Liver, plan: ResectionPlan) -> Partition:
         (remnant, *pieces),
         tuple(stage.name for stage in plan.stages),
         tuple(_after(stage) for stage in plan.stages),
-        tuple(_caveats(liver, labels)),
+        tuple(_caveats(liver, labels, plan)),
         tuple(_methods(plan)),
     )
 
@@ -139,6 +140,8 @@ def _goes(liver: Liver, resection: Resection, where: str) -> tuple[Box, Voxels]:
             return box, goes
         case SegmentResection():
             return whole, _in_segments(liver, resection.segments, where)
+        case RemnantResection():
+            return whole, ~to_grid(resection.mask, liver.grid).voxels
         case WedgeResection() | Ablation():
             return _around_lesions(liver, resection.lesions, resection.margin_mm, where)
 
@@ -238,8 +241,9 @@ def _within(lesion: Lesion, box: Box, margin_mm: float, grid: Grid) -> Voxels:
     return inside
 
 
-def _caveats(liver: Liver, labels: npt.NDArray[np.uint8]) -> list[Caveat]:
-    caveats = []
+def _caveats(liver: Liver, labels: npt.NDArray[np.uint8], plan: ResectionPlan) -> list[Caveat]:
+    cuts = [cut for stage in plan.stages for cut in stage.resections]
+    caveats = [c for cut in cuts if isinstance(cut, RemnantResection) for c in _imported(liver, cut)]
     sizes = part_sizes_ml(labels == REMNANT, liver.grid)
     if len(sizes) > 1 and sizes[1] > NEGLIGIBLE_ML:
         caveats.append(
@@ -248,6 +252,21 @@ def _caveats(liver: Liver, labels: npt.NDArray[np.uint8]) -> list[Caveat]:
                 f"The remnant is in {len(sizes)} separate parts: {sizes[0]:.1f} mL and "
                 f"{sum(sizes[1:]):.1f} mL beside it. All are counted, whether or not they keep "
                 "inflow, outflow and bile drainage.",
+            )
+        )
+    return caveats
+
+
+def _imported(liver: Liver, resection: RemnantResection) -> list[Caveat]:
+    placed = to_grid(resection.mask, liver.grid)
+    outside = resection.mask.ml - int(np.count_nonzero(placed.voxels & liver.voxels)) * liver.grid.voxel_ml
+    caveats = [c for c in placed.caveats if c.code != "mask_outside_scan"]
+    if outside > NEGLIGIBLE_ML:
+        caveats.append(
+            Caveat(
+                "remnant_outside_liver",
+                f"{outside:.1f} of the {resection.mask.ml:.1f} mL of the imported remnant lie outside the "
+                "liver mask and are not counted.",
             )
         )
     return caveats
@@ -264,6 +283,10 @@ def _methods(plan: ResectionPlan) -> list[str]:
         sentences.append(
             "Wedges and ablations took every liver voxel whose centre lies within the stated margin of the "
             "centre of a lesion voxel (exact Euclidean distance)."
+        )
+    if RemnantResection in kinds:
+        sentences.append(
+            "The remnant was imported as a mask; every liver voxel whose centre lies outside it was removed."
         )
     if SegmentResection in kinds:
         sentences.append(

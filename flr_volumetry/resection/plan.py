@@ -15,6 +15,8 @@ from flr_volumetry.errors import PlanError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from flr_volumetry.images import Mask
+
 MIN_NORMAL = 1e-9
 COLLINEAR_MM2 = 1e-6
 
@@ -252,7 +254,34 @@ class Ablation:
         return f"ablation of {_lesion_list(self.lesions)} with {self.margin_mm:g} mm"
 
 
-Resection = PlaneResection | SegmentResection | WedgeResection | Ablation
+@dataclass(frozen=True, slots=True, eq=False)
+class RemnantResection:
+    """Everything but an imported remnant, as a plan drawn elsewhere gives it.
+
+    Parameters
+    ----------
+    mask : Mask
+        What stays, on any grid; a liver voxel outside it goes.
+
+    Raises
+    ------
+    PlanError
+        If the mask is empty.
+    """
+
+    mask: Mask
+
+    def __post_init__(self) -> None:
+        if not self.mask.voxels.any():
+            raise PlanError("the imported remnant is empty: it has no voxel", reason="empty_remnant")
+
+    @property
+    def title(self) -> str:
+        """What the report calls it."""
+        return "all but the imported remnant"
+
+
+Resection = PlaneResection | SegmentResection | WedgeResection | Ablation | RemnantResection
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 from flr_volumetry.errors import FlrError
 from flr_volumetry.io import read_image, read_label_map

@@ -17,6 +17,7 @@ from flr_volumetry.resection import (
     PieceKind,
     Plane,
     PlaneResection,
+    RemnantResection,
     ResectionPlan,
     SegmentResection,
     Stage,
@@ -339,3 +340,26 @@ def test_a_wedge_reaches_no_further_than_the_liver():
     assert np.array_equal(
         partition.specimen.voxels | partition.remnant.voxels, ball(liver.grid, CENTRE, RADIUS_MM)
     )
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_an_imported_remnant_is_what_stays(name):
+    """The half of the ball that a mask covers, drawn on the scan's grid; what sticks out is said."""
+    liver = ball_liver(name)
+    where = centres(liver.scan_grid)
+    half = (where[..., 0] > CENTRE[0]) & (np.linalg.norm(where - CENTRE, axis=-1) < RADIUS_MM + 3)
+
+    partition = resect(liver, plan(RemnantResection(Mask(liver.scan_grid, half, "remnant"))))
+
+    inside = (centres(liver.grid)[..., 0] > CENTRE[0]) & liver.voxels
+    assert np.array_equal(partition.remnant.voxels, inside)
+    assert "remnant_outside_liver" in [c.code for c in partition.caveats]
+
+
+def test_an_imported_remnant_that_cannot_be_meant_is_refused():
+    """Empty, or the whole liver."""
+    liver = ball_liver("axial")
+    with pytest.raises(PlanError, match="empty"):
+        RemnantResection(Mask(liver.grid, np.zeros(liver.grid.shape, dtype=bool)))
+    with pytest.raises(PlanError, match="removes nothing"):
+        resect(liver, plan(RemnantResection(Mask(liver.grid, np.ones(liver.grid.shape, dtype=bool)))))

@@ -1,0 +1,223 @@
+"""Reads what a case file names: the scan, the masks, an imported remnant."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from flr_volumetry.anatomy import SEGMENTS, Structure
+from flr_volumetry.assessment.model import InputFile
+from flr_volumetry.errors import CaseError, Caveat
+from flr_volumetry.images import Grid, Image, LabelMap, Mask, Source
+from flr_volumetry.io import read_image, read_label_map, read_mask, read_study
+from flr_volumetry.liver import Liver, Masks, crop_liver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flr_volumetry.app.case import Case
+    from flr_volumetry.app.sections import MaskEntry
+
+READERS = 2
+VESSELS = (
+    ("portal_vein", Structure.PORTAL_VEIN),
+    ("hepatic_veins", Structure.HEPATIC_VEINS),
+    ("ivc", Structure.IVC),
+    ("gallbladder", Structure.GALLBLADDER),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """What a case names, read.
+
+    Parameters
+    ----------
+    liver : Liver
+        Cropped and checked.
+    inputs : tuple of InputFile
+        Every file, for the provenance.
+    remnant : callable
+        Gives an imported remnant: of a file, or, for None, the study's own.
+    """
+
+    liver: Liver
+    inputs: tuple[InputFile, ...]
+    remnant: Callable[[MaskEntry | None], Mask]
+
+
+def load_case(case: Case) -> Loaded:
+    """Read everything that a case names.
+
+    Parameters
+    ----------
+    case : Case
+        As `flr_volumetry.app.case.read_case` returns it.
+
+    Returns
+    -------
+    Loaded
+        The liver, and where it came from.
+
+    Raises
+    ------
+    FlrError
+        If an input cannot be read, or the masks do not fit.
+    """
+    if case.study is not None:
+        return _from_study(case, case.study.path, case.study.series)
+    with ThreadPoolExecutor(READERS) as pool:
+        return _from_files(case, pool)
+
+
+def _from_study(case: Case, path: str, series: str | None) -> Loaded:
+    study = read_study(case.resolve(path), series=series)
+    found = study.structures
+    segments, liver = found.segments, found.liver
+    if liver is None and segments is not None:
+        liver = _union(segments)
+    if liver is None:
+        raise CaseError(
+            f"{path} holds no mask that is called a liver. `flr inspect {path}` lists what there is; "
+            "name the masks under [masks].",
+            reason="no_liver_mask",
+        )
+    inputs = [_input("image", path, study.image.source, _image_words(study.image))]
+    for role, mask in _roles(liver, found.lesions, found.vessels):
+        inputs.append(_input(role, path, mask.source, f"{mask.name}, {mask.ml:.1f} mL"))
+    whole = crop_liver(Masks(liver, found.lesions, segments, found.vessels), image=study.image)
+
+    def remnant(entry: MaskEntry | None) -> Mask:
+        if entry is not None:
+            return _mask(case, entry, study.image.grid)
+        if found.remnant is None:
+            raise CaseError(
+                f"{path} holds no mask that is called a remnant; name one with file = ...",
+                reason="no_remnant",
+            )
+        return found.remnant
+
+    return Loaded(replace(whole, caveats=(*found.caveats, *whole.caveats)), tuple(inputs), remnant)
+
+
+def _roles(
+    liver: Mask, lesions: tuple[Mask, ...], vessels: tuple[tuple[Structure, Mask], ...]
+) -> Iterator[tuple[str, Mask]]:
+    yield "liver", liver
+    yield from ((f"lesion {n}", mask) for n, mask in enumerate(lesions, start=1))
+    yield from ((structure.value.replace("_", " "), mask) for structure, mask in vessels)
+
+
+def _from_files(case: Case, pool: ThreadPoolExecutor) -> Loaded:
+    inputs: list[InputFile] = []
+    masks = case.masks
+    image: Image | None = None
+    if case.image is not None:
+        image = read_image(case.resolve(case.image.path), series=case.image.series)
+        inputs.append(_input("image", case.image.path, image.source, _image_words(image)))
+    # Objects that were drawn on a scan are placed on it slice by slice.
+    grid = image.grid if image is not None else None
+    couinaud = (
+        pool.submit(read_label_map, case.resolve(masks.segments.path), grid=grid) if masks.segments else None
+    )
+    whole = pool.submit(_mask, case, masks.liver, grid) if masks.liver else None
+    segments: LabelMap | None = None
+    if masks.segments and couinaud:
+        segments = couinaud.result()
+        inputs.append(_input("segments", masks.segments.path, segments.source, "Couinaud segments"))
+    if masks.liver and whole:
+        liver = whole.result()
+        inputs.append(_input("liver", masks.liver.path, liver.source, f"{liver.ml:.1f} mL"))
+    elif segments:
+        liver = _union(segments)
+    else:
+        raise CaseError("[masks] names no liver", reason="no_liver_mask")
+    reader = _Reader(case, pool, grid)
+    parts = Masks(liver, _lesions(reader, inputs), segments, _vessels(reader, inputs))
+    cropped = crop_liver(parts, image=image)
+
+    def remnant(entry: MaskEntry | None) -> Mask:
+        if entry is None:
+            raise CaseError(
+                'a resection of the kind "remnant_mask" needs file = ..., unless the case has a [study] that '
+                "holds one",
+                reason="no_remnant",
+            )
+        return _mask(case, entry, grid)
+
+    return Loaded(cropped, tuple(inputs), remnant)
+
+
+def _mask(case: Case, entry: MaskEntry, grid: Grid | None) -> Mask:
+    return read_mask(case.resolve(entry.path), segment=entry.segment, labels=entry.labels, grid=grid)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reader:
+    """Reads masks in order, the next one while the last is used: never more than two in memory."""
+
+    case: Case
+    pool: ThreadPoolExecutor
+    grid: Grid | None
+
+    def ahead(self, entries: list[MaskEntry]) -> Iterator[Mask]:
+        waiting: Future[Mask] | None = None
+        for entry in entries:
+            following = self.pool.submit(_mask, self.case, entry, self.grid)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
+
+
+def _union(segments: LabelMap) -> Mask:
+    union = segments.mask_of(*SEGMENTS)
+    said = Caveat(
+        "liver_from_segments",
+        f"No liver mask was given: the union of the Couinaud segments ({union.ml:.1f} mL) is the liver.",
+    )
+    return Mask(union.grid, union.voxels, "union of the segments", union.source, (*union.caveats, said))
+
+
+def _lesions(reader: _Reader, inputs: list[InputFile]) -> Iterator[Mask]:
+    number = 0
+    entries = reader.case.masks.lesions
+    for entry, whole in zip(entries, reader.ahead(entries), strict=True):
+        first = number + 1
+        for mask in _split(whole) if entry.split else (whole,):
+            number += 1
+            yield mask
+        role = f"lesion {first}" if number == first else f"lesions {first} to {number}"
+        inputs.append(_input(role, entry.path, whole.source, f"{whole.ml:.1f} mL"))
+
+
+def _split(whole: Mask) -> Iterator[Mask]:
+    import cc3d
+
+    labels, n_parts = cc3d.connected_components(
+        whole.voxels.copy(order="K"), connectivity=26, return_N=True, binary_image=True
+    )
+    for part in range(1, n_parts + 1):
+        yield Mask(whole.grid, labels == part, f"{whole.name} part {part}", whole.source, whole.caveats)
+
+
+def _vessels(reader: _Reader, inputs: list[InputFile]) -> Iterator[tuple[Structure, Mask]]:
+    masks = reader.case.masks
+    given = [(key, structure) for key, structure in VESSELS if getattr(masks, key) is not None]
+    entries = [getattr(masks, key) for key, _ in given]
+    for (key, structure), entry, mask in zip(given, entries, reader.ahead(entries), strict=True):
+        inputs.append(_input(key.replace("_", " "), entry.path, mask.source, f"{mask.ml:.1f} mL"))
+        yield structure, mask
+
+
+def _input(role: str, path: str, source: Source, words: str) -> InputFile:
+    return InputFile(role, path, source.sha256, words)
+
+
+def _image_words(image: Image) -> str:
+    spacing = " x ".join(f"{s:.3f}" for s in image.grid.spacing_mm)
+    shape = " x ".join(str(n) for n in image.grid.shape)
+    tilt = f", tilted by {image.grid.tilt_deg:.1f} degrees" if not image.grid.is_orthogonal else ""
+    return f"{image.source.modality or 'image'}, {shape} voxels of {spacing} mm{tilt}"
