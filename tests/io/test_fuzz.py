@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import os
+import resource
 import time
 import warnings
 
@@ -20,7 +22,8 @@ from tests.io.geometry import AFFINES, values
 from tests.io.test_nrrd_metaimage import MHA, NRRD
 
 MAX_SECONDS = 10
-EXAMPLES = 120
+EXAMPLES = int(os.environ.get("FLR_FUZZ_EXAMPLES", "120"))
+MAX_GROWTH_KB = 500 * 1024
 NAMES = ["a", "a.nii", "a.nii.gz", "a.nrrd", "a.mha", "a.zip"]
 STARTS = [b"", b"\0" * 128 + b"DICM", b"\x08\0\x05\0", b"NRRD0004\n", b"\x1f\x8b\x08\0", b"NDims = 3\n"]
 
@@ -99,7 +102,7 @@ def test_a_damaged_file_is_refused_or_read_but_nothing_else(seeds, tmp_path_fact
         max_examples=EXAMPLES,
         deadline=None,
         database=None,
-        derandomize=True,
+        derandomize="FLR_FUZZ_EXAMPLES" not in os.environ,
         suppress_health_check=list(HealthCheck),
     )
     @given(number=st.integers(0, len(files) - 1), steps=damages())
@@ -112,9 +115,11 @@ def test_a_damaged_file_is_refused_or_read_but_nothing_else(seeds, tmp_path_fact
                 read(folder)
         assert time.monotonic() - began < MAX_SECONDS
 
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_GROWTH_KB
 
 
 @given(data=st.binary(max_size=400), name=st.sampled_from(NAMES))
