@@ -249,9 +249,15 @@ class _StackReader:
 
     def _fill(self, out: npt.NDArray[Any], n: int) -> None:
         frame, coding = self.frames[n], self.codings[n]
-        native = not is_encapsulated(frame.header) and frame.header.syntax != DEFLATED
-        if native and coding.plain and out.dtype == np.int16:
-            _read_native(frame, out.data.cast("B"))
+        packed = is_encapsulated(frame.header)
+        native = not packed and frame.header.syntax != DEFLATED
+        raw = self._decoded(frame, coding) if packed else None
+        two_bytes = native or (raw is not None and raw.dtype == np.uint16)
+        if two_bytes and coding.plain and out.dtype == np.int16:
+            if raw is None:
+                _read_native(frame, out.data.cast("B"))
+            else:
+                np.copyto(out, raw.view(np.int16))
             if coding.stored < 16 and self._has_stray_bits(out, coding):
                 self.stray_bits.add(n)
             _shift(out, coding)
@@ -260,16 +266,19 @@ class _StackReader:
             _read_native(frame, data.data.cast("B"))
             np.add(data, np.int16(coding.intercept), out=out)
         else:
-            self._rescale(out, self._stored(frame, coding, n), coding)
+            self._rescale(out, self._stored(frame, coding, n, raw), coding)
         self._pad(out, coding)
 
-    def _stored(self, frame: Frame, coding: Coding, n: int) -> npt.NDArray[np.int64]:
-        """Return stored values as numbers, (rows, columns)."""
+    def _decoded(self, frame: Frame, coding: Coding) -> npt.NDArray[Any]:
+        pieces = self.pieces.get(id(frame.header)) or fragments(frame.header)
+        return decode(pieces[frame.index], frame.header, coding.size)
+
+    def _stored(
+        self, frame: Frame, coding: Coding, n: int, raw: npt.NDArray[Any] | None
+    ) -> npt.NDArray[np.int64]:
+        """Return stored values as numbers, (rows, columns), from what was decoded or from the file."""
         header, size = frame.header, coding.size
-        if is_encapsulated(header):
-            pieces = self.pieces.get(id(header)) or fragments(header)
-            raw = decode(pieces[frame.index], header, size)
-        else:
+        if raw is None:
             if header.syntax not in NATIVE:
                 raise UnreadableError(
                     f"{header.file.label}: pixels of syntax {header.syntax} must lie in fragments, "
