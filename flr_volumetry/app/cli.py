@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -58,6 +59,10 @@ def _progress() -> Iterator[Callable[[str], None]]:
 @click.version_option(package_name="flr-volumetry")
 def main() -> None:
     """Future-liver-remnant volumetry. Research use only, not a medical device."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal of another encoding shows a name escaped, rather than stopping the run.
+            stream.reconfigure(errors="backslashreplace")
 
 
 @main.command()

@@ -6,6 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from flr_volumetry.anatomy import SEGMENTS, Structure
 from flr_volumetry.assessment.model import InputFile
 from flr_volumetry.errors import CaseError, Caveat
@@ -196,9 +198,11 @@ def _lesions(reader: _Reader, inputs: list[InputFile]) -> Iterator[Mask]:
 def _split(whole: Mask) -> Iterator[Mask]:
     import cc3d
 
-    labels, n_parts = cc3d.connected_components(
-        whole.voxels.copy(order="K"), connectivity=26, return_N=True, binary_image=True
-    )
+    own = whole.voxels.astype(np.uint8, order="F")
+    labels, n_parts = cc3d.connected_components(own, connectivity=26, return_N=True)
+    if n_parts == 0:
+        # Refused as an empty lesion: left out, it would shift the numbers of those behind it.
+        yield whole
     for part in range(1, n_parts + 1):
         yield Mask(whole.grid, labels == part, f"{whole.name} part {part}", whole.source, whole.caveats)
 

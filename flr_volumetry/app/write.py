@@ -61,14 +61,17 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
         for picture in pictures:
             (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
         tell("writing")
-        (folder / "report.html").write_text(render_html(outcome.summary, pictures), encoding="utf-8")
-        (folder / "summary.txt").write_text(summary_text(outcome.summary), encoding="utf-8")
+        _put(folder / "report.html", render_html(outcome.summary, pictures))
+        _put(folder / "summary.txt", summary_text(outcome.summary))
         write_label_map(folder / "partition.nii.gz", partition_on_scan(outcome))
         document = report_json(outcome.summary, outputs=_listing(folder, outcome))
-        (folder / REPORT).write_text(
-            json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        _put(folder / REPORT, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return out_dir / "report.html"
+
+
+def _put(path: Path, text: str) -> None:
+    """Write UTF-8; what a file name holds beside it is written escaped."""
+    path.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def partition_on_scan(outcome: Outcome) -> LabelMap:

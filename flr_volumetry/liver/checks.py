@@ -156,7 +156,8 @@ def part_sizes_ml(voxels: Voxels, grid: Grid) -> list[float]:
     box = bounding_box(voxels)
     # cc3d takes no read-only array; a box of its own is also smaller.
     own = voxels[box].copy(order="F") if box is not None else voxels.copy(order="F")
-    labels, n_parts = cc3d.connected_components(own, connectivity=26, return_N=True, binary_image=True)
+    # Told that the image is binary, it fails on some arrays of a few voxels.
+    labels, n_parts = cc3d.connected_components(own.view(np.uint8), connectivity=26, return_N=True)
     if n_parts == 1:
         return [int(np.count_nonzero(own)) * grid.voxel_ml]
     counts = cc3d.statistics(labels, no_slice_conversion=True)["voxel_counts"][1:]

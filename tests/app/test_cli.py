@@ -1,6 +1,7 @@
 """The command line, on the bundled sample and on bad input."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -263,6 +264,61 @@ def test_a_lesion_outside_the_liver_is_refused(variant, tmp_path, scan_grid):
     voxels[5:9, 5:9, 5:9] = True
     path = mask_file(tmp_path, voxels, scan_grid, "away")
     refused(tmp_path, variant(('"masks/tumour1.nii.gz"', f'"{path}"')), "lesion_outside")
+
+
+def test_an_empty_lesion_file_never_shifts_the_numbers_of_the_others(variant, tmp_path, scan_grid):
+    """To be split or not, a file of noughts is refused: lesion 3 of the plan stays the third file."""
+    path = mask_file(tmp_path, np.zeros(scan_grid.shape, dtype=bool), scan_grid, "none")
+    entry = f'{{ path = "{path}", split = true }}'
+    refused(tmp_path, variant(('"masks/tumour2.nii.gz"', entry)), "empty_lesion")
+
+
+def test_lesions_of_one_file_are_split_on_request(variant, tmp_path, scan_grid):
+    """Tumours 1 and 2 in one file are lesions 1 and 2 again, and the third stays the third."""
+    both = [
+        flr.to_grid(flr.read_mask(SAMPLE / "masks" / f"tumour{n}.nii.gz"), scan_grid).voxels for n in (1, 2)
+    ]
+    path = mask_file(tmp_path, both[0] | both[1], scan_grid, "both")
+    entry = f'{{ path = "{path}", split = true }}'
+    case = variant(('"masks/tumour1.nii.gz", "masks/tumour2.nii.gz"', entry))
+
+    result = flr_command("run", case, "--root", SAMPLE, "--out", tmp_path / "out")
+
+    assert result.exit_code == 0, result.stderr
+    lesions = json.loads((tmp_path / "out" / "report.json").read_text())["lesions"]
+    counts = [np.count_nonzero(b) * scan_grid.voxel_ml for b in both]
+    assert sorted(lesion["ml"] for lesion in lesions[:2]) == pytest.approx(sorted(counts))
+    assert lesions[2]["name"] == "tumour3"
+
+
+def test_a_terminal_of_another_encoding_does_not_stop_a_run(tmp_path):
+    """A Polish name on a Western terminal, and a folder whose name is no UTF-8."""
+    folder = tmp_path / os.fsdecode(b"M\xffller")
+    folder.mkdir()
+    text = (SAMPLE / "case.toml").read_text().replace('id = "sample"', 'id = "\u0141ukasz"')
+    (folder / "case.toml").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "flr_volumetry",
+            "run",
+            folder / "case.toml",
+            "--root",
+            SAMPLE,
+            "--out",
+            folder / "o",
+        ],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert b"\\u0141ukasz" in done.stdout
+    assert (
+        json.loads((folder / "o" / "report.json").read_text(encoding="utf-8"))["case"]["id"] == "\u0141ukasz"
+    )
 
 
 STAGE_ONE = '{ kind = "wedge", lesions = [3], margin_mm = 5 }'

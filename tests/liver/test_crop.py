@@ -275,3 +275,19 @@ def test_vessels_are_kept_with_the_volume_of_their_whole_mask():
     assert found.vessels[0].mask_ml == pytest.approx(25 * 65 * 8 / 1000)
     assert np.count_nonzero(found.vessels[0].voxels) < 25 * 65
     assert "vessel_outside_liver" in codes(found)
+
+
+def test_lesions_of_a_few_voxels_are_told_apart():
+    """Two voxels with one between them are two parts, however small the box."""
+    grid = grid_of()
+    liver = Mask(grid, block(grid, (5, 5, 5), (50, 50, 50)), "liver")
+    dots = np.zeros(grid.shape, dtype=bool)
+    dots[20, 20, 20] = dots[22, 20, 20] = True
+
+    message = next(
+        c.message
+        for c in crop_liver(Masks(liver, [Mask(grid, dots, "d")])).caveats
+        if c.code == "lesion_in_parts"
+    )
+
+    assert "2 separate parts (0.01, 0.01 mL)" in message
