@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 REPORT = "report.json"
 PARTIAL = ".partial-"
+OLD = "-old"
 
 
 def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None] = lambda _: None) -> Path:
@@ -227,7 +228,12 @@ def _sweep(place: Path, name: str) -> None:
     prefix = f".{name}{PARTIAL}"
     for stale in place.glob(f"{prefix}*"):
         owner = stale.name.removeprefix(prefix).split("-")[0]
-        if owner.isdigit() and not _alive(int(owner)):
+        if not owner.isdigit() or _alive(int(owner)):
+            continue
+        if stale.name.endswith(OLD) and not (place / name).exists():
+            # Killed between two renames: the earlier result is put back.
+            stale.rename(place / name)
+        else:
             shutil.rmtree(stale, ignore_errors=True)
 
 
@@ -276,9 +282,13 @@ def _swap(folder: Path, out_dir: Path) -> None:
         return
     if _exchange(folder, out_dir):
         return
-    old = folder.with_name(folder.name + "-old")
+    old = folder.with_name(folder.name + OLD)
     out_dir.rename(old)
-    folder.rename(out_dir)
+    try:
+        folder.rename(out_dir)
+    except OSError:
+        old.rename(out_dir)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 

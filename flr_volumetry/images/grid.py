@@ -132,7 +132,8 @@ class Grid:
         return bool(mine and theirs and mine != theirs)
 
     def _corners_mm(self) -> npt.NDArray[np.float64]:
-        i, j, k = (n - 1 for n in self.shape)
+        # One step beyond the last voxel, so that a single slice too shows how far the next would lie.
+        i, j, k = self.shape
         return self.centres_mm([[0, 0, 0], [i, 0, 0], [0, j, 0], [0, 0, k], [i, j, k]])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,30 @@ class Masks:
     lesions: Iterable[Mask] = ()
     segments: LabelMap | None = None
     vessels: Iterable[tuple[Structure, Mask]] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("lesions", "vessels"):
+            given = getattr(self, name)
+            if isinstance(given, Iterator):
+                object.__setattr__(self, name, _Once(given, name))
+
+
+class _Once:
+    """A generator that refuses to be gone through again: the second time it would seem to be empty."""
+
+    def __init__(self, given: Iterator[Any], name: str) -> None:
+        self.given = given
+        self.name = name
+        self.used = False
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.used:
+            raise LiverError(
+                f"the {self.name} were given as a generator, which was used up; give a list to crop twice",
+                reason="used_up",
+            )
+        self.used = True
+        return self.given
 
 
 def crop_liver(masks: Masks, *, image: Image | None = None, margin_mm: float = CROP_MARGIN_MM) -> Liver:

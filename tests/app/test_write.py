@@ -120,6 +120,52 @@ def test_a_killed_run_leaves_the_earlier_result_and_the_next_one_tidies_up(tmp_p
     assert (out / "figures" / "a.png").read_text() == "two"
 
 
+def without_exchange(monkeypatch, *, second):
+    """Where the system cannot exchange names, and the second of the two renames does not happen."""
+    monkeypatch.setattr(write, "_exchange", lambda a, b: False)
+    rename, count = Path.rename, iter(range(10))
+
+    def renaming(self, target):
+        if next(count) == 1:
+            second()
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", renaming)
+
+
+def test_a_rename_that_fails_brings_the_earlier_result_back(tmp_path, monkeypatch):
+    """Between the two renames there is no folder; it must not stay so."""
+    out = tmp_path / "out"
+    with replacing(out, MARKER) as folder:
+        put(folder, "one")
+
+    def fail():
+        raise PermissionError(13, "Permission denied")
+
+    without_exchange(monkeypatch, second=fail)
+    with pytest.raises(OutputError, match="Permission denied"), replacing(out, MARKER) as folder:
+        put(folder, "two")
+
+    assert (out / "figures" / "a.png").read_text() == "one"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_run_killed_between_two_renames_loses_nothing(tmp_path):
+    """The next run finds the earlier result under its other name, and puts it back."""
+    out = tmp_path / "out"
+    with replacing(out, MARKER) as folder:
+        put(folder, "one")
+    process = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    out.rename(tmp_path / f".out.partial-{int(process.stdout)}-x-old")
+
+    require_writable(out)
+
+    assert (out / "figures" / "a.png").read_text() == "one"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
 def test_somebody_elses_files_are_never_removed(tmp_path):
     """A folder with other files, alone or beside an earlier result, is refused before any work."""
     other = tmp_path / "other"

@@ -59,6 +59,12 @@ def test_grids_match_only_where_no_corner_moves():
     assert not Grid((4, 4, 4), affine).matches(Grid((4, 4, 5), affine))
 
 
+def test_single_slices_of_other_thickness_do_not_match():
+    """The step is compared even where there is no second voxel along it."""
+    thin, thick = (Grid((4, 4, 1), np.diag([1.0, 1.0, step, 1.0])) for step in (5, 8))
+    assert not thin.matches(thick)
+
+
 def test_frames_of_reference_are_compared():
     """Two named frames that differ do not match; an unnamed one contradicts nothing."""
     affine = np.eye(4)

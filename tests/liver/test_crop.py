@@ -291,3 +291,14 @@ def test_lesions_of_a_few_voxels_are_told_apart():
     )
 
     assert "2 separate parts (0.01, 0.01 mL)" in message
+
+
+def test_a_used_up_generator_of_lesions_is_refused():
+    """Cropping twice would otherwise give a liver without lesions, in silence."""
+    grid = grid_of()
+    liver = Mask(grid, block(grid, (5, 5, 5), (50, 50, 50)), "liver")
+    masks = Masks(liver, (Mask(grid, block(grid, (9, 9, 9), (14, 14, 14)), "t") for _ in range(1)))
+
+    assert len(crop_liver(masks).lesions) == 1
+    with pytest.raises(LiverError, match="used up"):
+        crop_liver(masks)
