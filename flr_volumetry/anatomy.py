@@ -194,6 +194,11 @@ def removed_segments(name: str, *, caudate: Caudate | None) -> frozenset[int]:
                 f"{entry.name} does not include segment 1; add a separate caudate resection to the plan.",
                 reason="caudate_not_optional",
             )
+        if caudate is Caudate.KEPT and CAUDATE in entry.segments:
+            raise PlanError(
+                f"{entry.name} removes segment 1, and the plan says caudate = false.",
+                reason="caudate_not_optional",
+            )
         return entry.segments
     if caudate is None:
         raise PlanError(

@@ -26,7 +26,11 @@ def test_each_hepatectomy_removes_its_segments(key):
     """With segment 1 where that is asked for, and only where it is a choice."""
     segments, optional = BRISBANE[key]
 
-    assert removed_segments(key, caudate=Caudate.KEPT) == segments
+    if 1 in segments:
+        with pytest.raises(PlanError, match="the plan says caudate = false"):
+            removed_segments(key, caudate=Caudate.KEPT)
+    else:
+        assert removed_segments(key, caudate=Caudate.KEPT) == segments
     if optional:
         assert removed_segments(key, caudate=Caudate.REMOVED) == segments | {1}
         with pytest.raises(PlanError, match="with or without segment 1"):

@@ -136,7 +136,7 @@ def read_case(path: Path) -> Case:
         raise UnreadableError(f"{path}: the case file cannot be read: {error.strerror}") from error
     try:
         data = tomllib.loads(raw.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise CaseError(
             f"{path}: a case file is TOML, and this is not: {error}", reason="not_toml"
         ) from error

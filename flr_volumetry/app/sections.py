@@ -148,9 +148,10 @@ class PlaneEntry(Section):
 
     def plane(self) -> Plane:
         """Return it as a value of the core."""
-        if self.point_mm is not None and self.normal is not None and self.points_mm is None:
+        given = {key for key in PlaneEntry.model_fields if getattr(self, key) is not None}
+        if given == {"point_mm", "normal"} and self.point_mm is not None and self.normal is not None:
             return Plane(np.array(self.point_mm), np.array(self.normal))
-        if self.points_mm is not None and self.towards_mm is not None and self.point_mm is None:
+        if given == {"points_mm", "towards_mm"} and self.points_mm and self.towards_mm is not None:
             return Plane.through(self.points_mm, towards_mm=self.towards_mm)
         raise CaseError(
             "a plane needs point_mm and normal (from what stays to what goes), or points_mm (three points) "

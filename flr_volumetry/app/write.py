@@ -124,7 +124,7 @@ def require_writable(out_dir: Path) -> None:
     OutputError
         If it holds somebody else's files, or cannot be written.
     """
-    with _staging(Path.cwd() / out_dir, REPORT):
+    with _staging((Path.cwd() / out_dir).resolve(), REPORT):
         pass
 
 
@@ -150,7 +150,7 @@ def replacing(out_dir: Path, marker: str) -> Iterator[Path]:
     OutputError
         If `out_dir` is not a folder, is somebody else's, or cannot be written.
     """
-    out_dir = Path.cwd() / out_dir
+    out_dir = (Path.cwd() / out_dir).resolve()
     with _staging(out_dir, marker) as folder:
         try:
             yield folder
@@ -192,8 +192,8 @@ def _require_ours(out_dir: Path, marker: str) -> None:
     strange = sorted(_strangers(out_dir, marker)) if names else []
     if strange:
         raise OutputError(
-            f"{out_dir} holds files that no earlier run wrote ({', '.join(strange[:3])}); nothing was "
-            "written. Name a new or an empty folder.",
+            f"{out_dir} holds files that no earlier run wrote, or that were edited since "
+            f"({', '.join(strange[:3])}); nothing was written. Name a new or an empty folder.",
             reason="folder_in_use",
         )
 
@@ -201,12 +201,17 @@ def _require_ours(out_dir: Path, marker: str) -> None:
 def _strangers(out_dir: Path, marker: str) -> set[str]:
     """Files of a folder that an earlier result does not list as its own."""
     there = {p.relative_to(out_dir).as_posix() for p in out_dir.rglob("*") if not p.is_dir()}
-    there = {name for name in there if PARTIAL not in name.split("/")[0]}
+    there = {name for name in there if not name.startswith(f".{out_dir.name}{PARTIAL}")}
     try:
         document = json.loads((out_dir / marker).read_text(encoding="utf-8"))
-        return there - {marker, *(entry["path"] for entry in document["outputs"])}
+        ours = {e["path"] for e in document["outputs"] if not _edited(out_dir / e["path"], e.get("sha256"))}
+        return there - {marker, *ours}
     except (OSError, ValueError, LookupError, TypeError):
         return there
+
+
+def _edited(path: Path, sha256: str | None) -> bool:
+    return bool(sha256) and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != sha256
 
 
 def _unwritable(out_dir: Path, error: OSError) -> OutputError:
@@ -220,7 +225,8 @@ def _unwritable(out_dir: Path, error: OSError) -> OutputError:
 
 def _only_inside(out_dir: Path) -> bool:
     """Whether a folder cannot be renamed, only filled: a mounted volume, a parent without write access."""
-    return out_dir.is_dir() and (os.path.ismount(out_dir) or not os.access(out_dir.parent, os.W_OK))
+    kept = os.path.ismount(out_dir) or out_dir == Path.cwd()
+    return out_dir.is_dir() and (kept or not os.access(out_dir.parent, os.W_OK))
 
 
 def _sweep(place: Path, name: str) -> None:

@@ -185,7 +185,8 @@ def _caveats(mask: Mask | LabelMap, voxels: Array, grid: Grid, *, moved_only: bo
     if before > 0 and after == 0:
         raise GridError(
             f"{what} does not meet the scan anywhere: none of its {before:.1f} mL lies in the scan's "
-            "field of view. Is it another patient's, or has its geometry been lost?",
+            "field of view, or all of it between the scan's voxels. Is it another patient's, has its "
+            "geometry been lost, or is it finer than the scan?",
             reason="no_overlap",
         )
     caveats = []

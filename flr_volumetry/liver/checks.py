@@ -69,7 +69,8 @@ def field_of_view(voxels: Voxels, filled: Box, scan: Grid) -> Iterator[Caveat]:
             yield Caveat(
                 "liver_truncated",
                 f"The liver touches the {face} edge of the scan over {count * area_cm2:.1f} cm2: "
-                "what lies beyond was not scanned, so total and remnant are too small by an unknown amount.",
+                "what lies beyond was not scanned. Total and remnant may be too small, and their ratio too "
+                "small or too large, by an unknown amount.",
             )
 
 
@@ -183,7 +184,8 @@ def slices(scan: Grid) -> Iterator[Caveat]:
     Caveat
         Above 3 mm for margins, above 5 mm for volumes too.
     """
-    distance = scan.slice_distance_mm
+    # Files may store their slices along any axis.
+    distance = float((1 / np.linalg.norm(np.linalg.inv(scan.affine[:3, :3]), axis=1)).max())
     if distance > TOO_THICK_MM:
         yield Caveat(
             "thick_slices",

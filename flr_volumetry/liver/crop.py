@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,17 @@ import numpy.typing as npt
 
 from flr_volumetry.anatomy import SEGMENTS, Structure
 from flr_volumetry.errors import Caveat, LiverError
-from flr_volumetry.images import Box, Grid, Image, LabelMap, Mask, Source, bounding_box, to_grid
+from flr_volumetry.images import (
+    Box,
+    Grid,
+    Image,
+    LabelMap,
+    Mask,
+    Source,
+    bounding_box,
+    require_same_frame,
+    to_grid,
+)
 from flr_volumetry.liver import checks
 from flr_volumetry.liver.values import Lesion, Liver, Vessel
 
@@ -95,9 +106,11 @@ def crop_liver(masks: Masks, *, image: Image | None = None, margin_mm: float = C
     GridError
         If a mask does not meet the scan, or lies in another frame of reference.
     """
+    if not (math.isfinite(margin_mm) and margin_mm >= 0):
+        raise LiverError(f"the margin around the liver must be 0 mm or more, got {margin_mm}")
     scan = image.grid if image is not None else masks.liver.grid
-    first = image.source if image is not None else masks.liver.source
-    _require_same_patient(first, masks.liver.source)
+    known = [(scan, image.source)] if image is not None else []
+    _require_same_patient(known, masks.liver)
     whole = to_grid(masks.liver, scan)
     filled = bounding_box(whole.voxels)
     if filled is None:
@@ -118,20 +131,20 @@ def crop_liver(masks: Masks, *, image: Image | None = None, margin_mm: float = C
     ]
     lesions = []
     for number, mask in enumerate(masks.lesions, start=1):
-        _require_same_patient(first, mask.source)
+        _require_same_patient(known, mask)
         lesion, caveats = _lesion(number, mask, scan, box, voxels)
         lesions.append(lesion)
         found += caveats
     found += checks.lesions_apart(lesions, grid)
     segments = None
     if masks.segments is not None:
-        _require_same_patient(first, masks.segments.source)
+        _require_same_patient(known, masks.segments)
         on_scan = to_grid(masks.segments, scan)
         segments, caveats = _segments(on_scan, box, grid, voxels)
         found += [*on_scan.caveats, *caveats]
     vessels = []
     for structure, mask in masks.vessels:
-        _require_same_patient(first, mask.source)
+        _require_same_patient(known, mask)
         vessel, caveats = _vessel(structure, mask, scan, box, voxels)
         vessels.append(vessel)
         found += caveats
@@ -167,14 +180,18 @@ def _grown(filled: Box, scan: Grid, margin_mm: float) -> Box:
     return i, j, k
 
 
-def _require_same_patient(first: Source, other: Source) -> None:
-    """Compare patient identifiers ourselves: two patients' scans often share a lattice."""
-    if first.patient_id and other.patient_id and first.patient_id != other.patient_id:
-        raise LiverError(
-            f"{other.path} carries another patient's identifier than {first.path}. "
-            "Use masks that were drawn on this patient's scan.",
-            reason="other_patient",
-        )
+def _require_same_patient(known: list[tuple[Grid, Source]], mask: Mask | LabelMap) -> None:
+    """Compare identifiers ourselves, with every input before: scans of two patients often share a lattice."""
+    name = mask.source.path or getattr(mask, "name", "") or "a mask"
+    for grid, source in known:
+        if source.patient_id and mask.source.patient_id and source.patient_id != mask.source.patient_id:
+            raise LiverError(
+                f"{name} carries another patient's identifier than {source.path}. "
+                "Use masks that were drawn on this patient's scan.",
+                reason="other_patient",
+            )
+        require_same_frame(grid, mask.grid, name)
+    known.append((mask.grid, mask.source))
 
 
 def _lesion(

@@ -125,7 +125,7 @@ def reach(lesion: Lesion, distance_mm: float, grid: Grid) -> Box:
         With explicit bounds.
     """
     per_mm = np.linalg.norm(np.linalg.inv(grid.affine[:3, :3]), axis=1)
-    steps = np.ceil(distance_mm * per_mm).astype(int) + 1
+    steps = np.minimum(np.ceil(distance_mm * per_mm), max(grid.shape)).astype(int) + 1
     i, j, k = (
         slice(max(s.start - int(r), 0), min(s.stop + int(r), n))
         for s, r, n in zip(lesion.box, steps, grid.shape, strict=True)

@@ -191,6 +191,8 @@ def measure(liver: Liver, partition: Partition) -> LiverVolumes:
     """
     if not liver.grid.matches(partition.grid):
         raise GridError("the partition was made of another liver: its grid is not this liver's")
+    if not np.array_equal(partition.labels > 0, liver.voxels):
+        raise GridError("the partition was made of another liver: its pieces are not this liver's voxels")
     ml = liver.grid.voxel_ml
     tumour = _tumour(liver)
     in_label = np.array([p.count for p in partition.pieces], dtype=np.int64)
@@ -340,7 +342,7 @@ def _methods(liver: Liver) -> list[str]:
         sentences.append(
             "The margin of a lesion is the smallest Euclidean distance, in the patient, from the centre "
             "of one of its voxels to the centre of a voxel that stays; the longest diameter is the largest "
-            "distance between two of its voxel centres in three dimensions. Both are resolved to about one "
-            "voxel."
+            "distance between two of its voxel centres in three dimensions. A margin so "
+            "measured exceeds the gap between the surfaces by up to one voxel step."
         )
     return sentences

@@ -159,6 +159,11 @@ def test_impossible_values_are_refused_with_their_place(text, said):
         ),
         ('{ kind = "segments", segments = [9] }', PlanError, "from 1 to 8"),
         ('{ kind = "plane", point_mm = [0,0,0], normal = [0,0,0] }', PlanError, "no length"),
+        (
+            '{ kind = "plane", point_mm = [0,0,0], normal = [1,0,0], towards_mm = [-9,0,0] }',
+            CaseError,
+            "a plane needs point_mm and normal",
+        ),
         ('{ kind = "plane", point_mm = [0,0,0] }', CaseError, "a plane needs point_mm and normal"),
         ('{ kind = "plane", point_mm = [0,0], normal = [0,0,1] }', CaseError, r"resections\[1\]\.point_mm"),
     ],

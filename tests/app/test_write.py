@@ -1,7 +1,9 @@
 """A result is written whole, or not at all."""
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,7 +174,7 @@ def test_somebody_elses_files_are_never_removed(tmp_path):
     other.mkdir()
     (other / "thesis.tex").write_text("precious")
     with pytest.raises(
-        OutputError, match=r"no earlier run wrote \(thesis\.tex\); nothing was written"
+        OutputError, match=r"no earlier run wrote, .*\(thesis\.tex\); nothing was written"
     ) as caught:
         require_writable(other)
     assert caught.value.reason == "folder_in_use"
@@ -185,6 +187,24 @@ def test_somebody_elses_files_are_never_removed(tmp_path):
 
     assert (other / "thesis.tex").read_text() == "precious"
     assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_an_edited_output_is_never_overwritten(tmp_path):
+    """A partition corrected by hand has another digest; a folder of a like name is not ours either."""
+    out = tmp_path / "out"
+    digest = hashlib.sha256(b"one").hexdigest()
+    with replacing(out, MARKER) as folder:
+        (folder / "partition").write_text("one")
+        (folder / MARKER).write_text(json.dumps({"outputs": [{"path": "partition", "sha256": digest}]}))
+    require_writable(out)
+    (out / "x.partial-1").mkdir()
+    (out / "x.partial-1" / "precious").write_text("mine")
+    with pytest.raises(OutputError, match="precious"):
+        require_writable(out)
+    shutil.rmtree(out / "x.partial-1")
+    (out / "partition").write_text("corrected")
+    with pytest.raises(OutputError, match="partition"):
+        require_writable(out)
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(tmp_path):

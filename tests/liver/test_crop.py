@@ -302,3 +302,30 @@ def test_a_used_up_generator_of_lesions_is_refused():
     assert len(crop_liver(masks).lesions) == 1
     with pytest.raises(LiverError, match="used up"):
         crop_liver(masks)
+
+
+def test_inputs_are_compared_with_each_other_where_the_scan_says_nothing():
+    """A scan without identifiers does not hide that liver and lesion are of two patients, or two frames."""
+    grid = grid_of()
+    image = Image(grid, np.full(grid.shape, 100, dtype=np.int16), Source("ct", modality="CT"))
+    voxels, spot = block(grid, (5, 5, 5), (50, 50, 50)), block(grid, (9, 9, 9), (14, 14, 14))
+    named = [Source("a", patient_id="A"), Source("b", patient_id="B")]
+    with pytest.raises(LiverError, match="b carries another patient's identifier than a"):
+        crop_liver(Masks(Mask(grid, voxels, "l", named[0]), [Mask(grid, spot, "t", named[1])]), image=image)
+    frames = grid_of(frame="1.2.3"), grid_of(frame="9.9.9")
+    with pytest.raises(FrameError):
+        crop_liver(Masks(Mask(frames[0], voxels), [Mask(frames[1], spot)]), image=image)
+
+
+def test_thick_slices_are_seen_along_any_axis():
+    """A file may store its slices first."""
+    grid = Grid((20, 60, 60), np.diag([8.0, 2.0, 2.0, 1.0]))
+    assert "thick_slices" in codes(crop_liver(Masks(Mask(grid, block(grid, (3, 5, 5), (15, 55, 55))))))
+
+
+@pytest.mark.parametrize("margin", [-10, float("nan"), float("inf")])
+def test_an_impossible_crop_margin_is_refused(margin):
+    """A negative one would cut the liver away."""
+    grid = grid_of()
+    with pytest.raises(LiverError, match="0 mm or more"):
+        crop_liver(Masks(Mask(grid, block(grid, (5, 5, 5), (50, 50, 50)))), margin_mm=margin)

@@ -1,5 +1,7 @@
 """What is counted, and how it adds up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -135,3 +137,12 @@ def test_a_partition_of_another_liver_is_refused():
     other = ball_liver("oblique")
     with pytest.raises(GridError, match="another liver"):
         measure(liver, resect(other, ResectionPlan((Stage("x", (RIGHT_HALF,)),))))
+
+
+def test_a_partition_of_another_liver_on_the_same_grid_is_refused():
+    """Pieces must be this liver's voxels, all of them and no others."""
+    liver = ball_liver("axial")
+    partition = resect(liver, ResectionPlan((Stage("x", (RIGHT_HALF,)),)))
+    smaller = replace(liver, voxels=liver.voxels & (centres(liver.grid)[..., 2] < CENTRE[2] + 40))
+    with pytest.raises(GridError, match="not this liver's voxels"):
+        measure(smaller, partition)
