@@ -13,6 +13,7 @@ from flr_volumetry.images import Box, Grid, Image, read_only
 
 if TYPE_CHECKING:
     from flr_volumetry.anatomy import Structure
+    from flr_volumetry.liver.territory import Territories
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +98,9 @@ class Liver:
         The scan, cropped the same way.
     caveats : tuple of Caveat
         What the checks found.
+    territories : tuple of Territories
+        What the branches of the vessels feed or drain, at most one for each vessel; added by
+        `flr_volumetry.territories.find_territories`.
 
     Raises
     ------
@@ -113,9 +117,14 @@ class Liver:
     vessels: tuple[Vessel, ...] = ()
     image: Image | None = None
     caveats: tuple[Caveat, ...] = ()
+    territories: tuple[Territories, ...] = ()
 
     def __post_init__(self) -> None:
-        arrays: list[npt.NDArray[Any]] = [self.voxels, *(v.voxels for v in self.vessels)]
+        arrays: list[npt.NDArray[Any]] = [
+            self.voxels,
+            *(v.voxels for v in self.vessels),
+            *(t.labels for t in self.territories),
+        ]
         if self.segments is not None:
             arrays.append(self.segments)
             object.__setattr__(self, "segments", read_only(self.segments))
@@ -125,6 +134,21 @@ class Liver:
         if not self.voxels.any():
             raise LiverError("the liver mask is empty", reason="empty_liver")
         object.__setattr__(self, "voxels", read_only(self.voxels))
+
+    def territories_of(self, structure: Structure) -> Territories | None:
+        """Return what the branches of a vessel feed or drain, if it is known.
+
+        Parameters
+        ----------
+        structure : Structure
+            The vessel.
+
+        Returns
+        -------
+        Territories or None
+            Its territories.
+        """
+        return next((t for t in self.territories if t.structure is structure), None)
 
     @property
     def ml(self) -> float:

@@ -14,9 +14,12 @@ from flr_volumetry.resection.plan import (
     ResectionPlan,
     SegmentResection,
     Stage,
+    SurfaceResection,
+    TerritoryResection,
     Waiting,
     WedgeResection,
 )
+from flr_volumetry.resection.surfaces import Surface, TriangleSurface
 
 __all__ = [
     "Ablation",
@@ -32,6 +35,10 @@ __all__ = [
     "ResectionPlan",
     "SegmentResection",
     "Stage",
+    "Surface",
+    "SurfaceResection",
+    "TerritoryResection",
+    "TriangleSurface",
     "Waiting",
     "WedgeResection",
     "beyond",

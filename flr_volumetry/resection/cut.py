@@ -12,6 +12,7 @@ from flr_volumetry.errors import Caveat, PlanError
 from flr_volumetry.images import Box, Grid, bounding_box, to_grid
 from flr_volumetry.liver.checks import NEGLIGIBLE_ML, part_sizes_ml
 from flr_volumetry.resection.margin import reach
+from flr_volumetry.resection.mesh_cut import beyond_surface
 from flr_volumetry.resection.partition import REMNANT, Partition, Piece
 from flr_volumetry.resection.plan import (
     Ablation,
@@ -23,7 +24,8 @@ from flr_volumetry.resection.plan import (
     Resection,
     ResectionPlan,
     SegmentResection,
-    Stage,
+    SurfaceResection,
+    TerritoryResection,
     WedgeResection,
 )
 
@@ -112,15 +114,10 @@ def resect(liver: Liver, plan: ResectionPlan) -> Partition:
         liver.grid,
         labels,
         (remnant, *pieces),
-        tuple(stage.name for stage in plan.stages),
-        tuple(_after(stage) for stage in plan.stages),
+        plan,
         tuple(_caveats(liver, labels, plan)),
         tuple(_methods(plan)),
     )
-
-
-def _after(stage: Stage) -> str:
-    return f"{stage.after.weeks:g} weeks after {stage.after.procedure.upper()}" if stage.after else ""
 
 
 def _kind(resection: Resection) -> PieceKind:
@@ -140,6 +137,10 @@ def _goes(liver: Liver, resection: Resection, where: str) -> tuple[Box, Voxels]:
             return box, goes
         case SegmentResection():
             return whole, _in_segments(liver, resection.segments, where)
+        case SurfaceResection():
+            return whole, beyond_surface(resection.surface, liver)
+        case TerritoryResection():
+            return whole, _in_territory(liver, resection, where)
         case RemnantResection():
             return whole, ~to_grid(resection.mask, liver.grid).voxels
         case WedgeResection() | Ablation():
@@ -194,6 +195,20 @@ def _in_segments(liver: Liver, segments: frozenset[int], where: str) -> Voxels:
             reason="unknown_segment",
         )
     return np.asarray(wanted[labels].reshape(liver.segments.shape, order="F"))
+
+
+def _in_territory(liver: Liver, resection: TerritoryResection, where: str) -> Voxels:
+    territories = liver.territories_of(resection.structure)
+    if territories is None:
+        raise PlanError(
+            f"{where} needs the territories of that vessel, and they are not known. Give its mask under "
+            "[masks]; in a script, add them with flr_volumetry.territories.find_territories.",
+            reason="no_territories",
+        )
+    goes = np.zeros(len(territories.branches) + 1, dtype=bool)
+    goes[list(territories.behind(resection.branches))] = True
+    labels = territories.labels.ravel(order="F")
+    return np.asarray(goes[labels].reshape(territories.labels.shape, order="F"))
 
 
 def _around_lesions(

@@ -12,7 +12,7 @@ from flr_volumetry.errors import Caveat, PlanError
 from flr_volumetry.images import Grid, Mask, read_only
 
 if TYPE_CHECKING:
-    from flr_volumetry.resection.plan import PieceKind
+    from flr_volumetry.resection.plan import PieceKind, ResectionPlan
 
 REMNANT = 1
 """The label of the remnant; 0 is outside the liver."""
@@ -55,10 +55,8 @@ class Partition:
         0 outside the liver, 1 the remnant, then one number for each resection of the plan, in order.
     pieces : tuple of Piece
         In order of their labels, the remnant first; their counts sum to the liver's.
-    stage_names : tuple of str
-        The plan's stages.
-    stage_after : tuple of str
-        What happens before each, for people; empty for nothing.
+    plan : ResectionPlan
+        What was carried out: where the cuts lie between the voxels.
     caveats : tuple of Caveat
         What the cutting found.
     methods : tuple of str
@@ -68,8 +66,7 @@ class Partition:
     grid: Grid
     labels: npt.NDArray[np.uint8] = field(repr=False)
     pieces: tuple[Piece, ...]
-    stage_names: tuple[str, ...]
-    stage_after: tuple[str, ...] = ()
+    plan: ResectionPlan
     caveats: tuple[Caveat, ...] = ()
     methods: tuple[str, ...] = ()
 
@@ -77,7 +74,6 @@ class Partition:
         if self.labels.shape != self.grid.shape:
             raise PlanError(f"labels are {self.labels.shape}, the grid {self.grid.shape}")
         object.__setattr__(self, "labels", read_only(self.labels))
-        object.__setattr__(self, "stage_after", self.stage_after or ("",) * len(self.stage_names))
 
     def ml(self, kind: PieceKind) -> float:
         """Volume of all pieces of a kind, mL."""

@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from flr_volumetry.anatomy import SEGMENTS, Caudate, hepatectomy, new_world_name, removed_segments
+from flr_volumetry.anatomy import (
+    SEGMENTS,
+    Caudate,
+    Structure,
+    hepatectomy,
+    new_world_name,
+    removed_segments,
+)
 from flr_volumetry.errors import PlanError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from flr_volumetry.images import Mask
+    from flr_volumetry.resection.surfaces import Surface
 
 MIN_NORMAL = 1e-9
 COLLINEAR_MM2 = 1e-6
@@ -281,7 +289,69 @@ class RemnantResection:
         return "all but the imported remnant"
 
 
-Resection = PlaneResection | SegmentResection | WedgeResection | Ablation | RemnantResection
+@dataclass(frozen=True, slots=True, eq=False)
+class SurfaceResection:
+    """Tissue beyond a surface, or inside a closed one.
+
+    Parameters
+    ----------
+    surface : Surface
+        Triangles, a patch of control points, or a curve drawn on the liver.
+    name : str
+        What the plan calls it; empty for nothing.
+    """
+
+    surface: Surface
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the report calls it."""
+        return f"resection beyond {self.name or 'a surface'}"
+
+
+@dataclass(frozen=True, slots=True)
+class TerritoryResection:
+    """What branches of a vessel feed or drain.
+
+    Parameters
+    ----------
+    structure : Structure
+        The portal vein or the hepatic veins.
+    branches : tuple of int or str
+        The branches ligated, by number, path or name (`flr_volumetry.liver.Territories.branch`); all
+        that comes from them goes too.
+
+    Raises
+    ------
+    PlanError
+        If no branch is named.
+    """
+
+    structure: Structure
+    branches: tuple[int | str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.branches:
+            raise PlanError("a territory resection needs at least one branch", reason="no_branch")
+
+    @property
+    def title(self) -> str:
+        """What the report calls it."""
+        names = ", ".join(map(str, self.branches))
+        many = "es" if len(self.branches) > 1 else ""
+        return f"territory of {self.structure.value.replace('_', ' ')} branch{many} {names}"
+
+
+Resection = (
+    PlaneResection
+    | SurfaceResection
+    | SegmentResection
+    | TerritoryResection
+    | WedgeResection
+    | Ablation
+    | RemnantResection
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +368,11 @@ class Waiting:
 
     procedure: str
     weeks: float
+
+    @property
+    def title(self) -> str:
+        """What the report calls it."""
+        return f"{self.weeks:g} weeks after {self.procedure.upper()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,14 +283,14 @@ def _stages(
 ) -> list[StageVolumes]:
     ml = partition.grid.voxel_ml
     stages = []
-    for number, name in enumerate(partition.stage_names, start=1):
+    for number, stage in enumerate(partition.plan.stages, start=1):
         mine = [p for p in partition.pieces if p.stage == number]
         left = [p.label - 1 for p in partition.pieces if p.stage == 0 or p.stage > number]
         stages.append(
             StageVolumes(
                 number=number,
-                name=name,
-                after=partition.stage_after[number - 1],
+                name=stage.name,
+                after=stage.after.title if stage.after else "",
                 resections=tuple(p.title for p in mine),
                 resected_ml=sum(p.count for p in mine if p.kind is PieceKind.RESECTED) * ml,
                 ablated_ml=sum(p.count for p in mine if p.kind is PieceKind.ABLATED) * ml,

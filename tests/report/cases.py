@@ -25,7 +25,16 @@ from flr_volumetry.assessment.model import (
 from flr_volumetry.errors import Caveat
 from flr_volumetry.images import Grid, Image, Source
 from flr_volumetry.liver import Lesion, Liver
-from flr_volumetry.resection import Partition, Piece, PieceKind
+from flr_volumetry.resection import (
+    Partition,
+    Piece,
+    PieceKind,
+    Plane,
+    PlaneResection,
+    ResectionPlan,
+    Stage,
+    WedgeResection,
+)
 from flr_volumetry.volumetry.measure import LesionFacts, LiverVolumes, SegmentVolume, StageVolumes
 from flr_volumetry.volumetry.patient import Parenchyma, Patient, Sex
 
@@ -113,7 +122,13 @@ def make_partition(liver: Liver) -> Partition:
         Piece(2, "wedge of lesion 2 with 5 mm", PieceKind.RESECTED, 1, counts[1]),
         Piece(3, "right hepatectomy (H5678)", PieceKind.RESECTED, 2, counts[2]),
     )
-    return Partition(liver.grid, labels, pieces, ("stage one", "stage two"))
+    plan = ResectionPlan(
+        (
+            Stage("stage one", (WedgeResection((2,), 5.0),)),
+            Stage("stage two", (PlaneResection((Plane((CUT_X_MM, 0, 0), (-1, 0.25, 0)),)),)),
+        )
+    )
+    return Partition(liver.grid, labels, pieces, plan)
 
 
 def _lesion_mask(liver: Liver, lesion: Lesion) -> np.ndarray:

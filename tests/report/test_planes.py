@@ -167,7 +167,7 @@ def test_a_plan_cut_straight_along_an_axis_shows_the_remnant():
     x = liver.grid.affine[0, 3] + liver.grid.affine[0, 0] * np.arange(liver.grid.shape[0])
     labels[(x < 0)[:, None, None] & liver.voxels] = 2
     partition = make_partition(liver)
-    straight = type(partition)(liver.grid, labels, partition.pieces, partition.stage_names)
+    straight = type(partition)(liver.grid, labels, partition.pieces, partition.plan)
 
     centre = positions.plan_centre(straight)
 
@@ -195,7 +195,7 @@ def test_what_stays_of_a_lesion_is_shown_where_it_stays(name):
     points = liver.grid.centres_mm(np.argwhere(liver.voxels))
     front = np.argwhere(liver.voxels)[points[:, 1] < LESIONS[0][0][1]]
     labels[tuple(front.T)] = 1
-    cut = type(partition)(liver.grid, labels, partition.pieces, partition.stage_names)
+    cut = type(partition)(liver.grid, labels, partition.pieces, partition.plan)
 
     point = positions.staying_point(lesion, cut)
 

@@ -245,7 +245,7 @@ def test_what_a_later_stage_cuts_is_cut_from_what_the_earlier_left():
     first, second = staged.pieces[1:]
     assert (first.stage, second.stage) == (1, 2)
     assert (first.count + second.count) * liver.grid.voxel_ml == pytest.approx(alone)
-    assert staged.stage_after == ("", "4 weeks after PVE")
+    assert [s.after.title if s.after else "" for s in staged.plan.stages] == ["", "4 weeks after PVE"]
 
 
 def test_a_voxel_centre_on_the_plane_stays():
