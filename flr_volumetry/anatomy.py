@@ -15,6 +15,14 @@ from flr_volumetry.errors import PlanError
 SEGMENTS = (1, 2, 3, 4, 5, 6, 7, 8)
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII", 8: "VIII"}
 CAUDATE = 1
+ADJACENT_SEGMENTS = frozenset(
+    frozenset(pair)
+    for pair in (
+        *((1, 2), (1, 4), (1, 7), (1, 8), (2, 3), (2, 4), (3, 4)),
+        *((4, 5), (4, 8), (5, 6), (5, 8), (6, 7), (7, 8)),
+    )
+)
+"""Pairs of segments that border on each other (clinical base 5.5, assumed)."""
 
 
 class Structure(Enum):

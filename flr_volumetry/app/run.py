@@ -12,6 +12,7 @@ from flr_volumetry.assessment.engine import assess
 from flr_volumetry.assessment.model import Provenance, Summary
 from flr_volumetry.io.protocols import read_protocols
 from flr_volumetry.resection import Partition, resect
+from flr_volumetry.volumetry.consequences import weigh
 from flr_volumetry.volumetry.measure import measure
 
 if TYPE_CHECKING:
@@ -80,15 +81,32 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     partition = resect(liver, case.plan(loaded.remnant))
     tell("measuring")
     volumes = measure(liver, partition)
-    assessment = assess(volumes, patient, protocols)
-    caveats = _unique((*liver.caveats, *partition.caveats, *volumes.caveats, *assessment.caveats))
+    consequences = weigh(liver, partition)
+    assessment = assess(volumes, patient, protocols, consequences=consequences)
+    caveats = _unique(
+        (
+            *liver.caveats,
+            *(c for t in liver.territories for c in t.caveats),
+            *partition.caveats,
+            *volumes.caveats,
+            *consequences.caveats,
+            *assessment.caveats,
+        )
+    )
     summary = Summary(
         case_id=case.case.id,
         patient=patient,
         volumes=volumes,
         assessment=assessment,
         caveats=caveats,
-        methods=(*_methods(inputs), *partition.methods, *volumes.methods, *assessment.methods),
+        methods=(
+            *_methods(inputs),
+            *(sentence for t in liver.territories for sentence in t.methods),
+            *partition.methods,
+            *volumes.methods,
+            *consequences.methods,
+            *assessment.methods,
+        ),
         provenance=Provenance(
             version=_version("flr-volumetry"),
             libraries=tuple((name, _version(name)) for name in LIBRARIES),
@@ -96,6 +114,8 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
             inputs=inputs,
             case_sha256=case.sha256,
         ),
+        plan=partition.plan,
+        consequences=consequences,
     )
     return Outcome(summary, liver, partition)
 

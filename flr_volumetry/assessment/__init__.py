@@ -6,6 +6,7 @@ from flr_volumetry.assessment.model import (
     Applicability,
     Assessment,
     Citation,
+    CongestionFinding,
     Evidence,
     Finding,
     Index,
@@ -15,6 +16,7 @@ from flr_volumetry.assessment.model import (
     Rule,
     State,
     Summary,
+    VeinQuestion,
 )
 from flr_volumetry.assessment.plausibility import Phase, Tissue
 
@@ -23,6 +25,7 @@ __all__ = [
     "Applicability",
     "Assessment",
     "Citation",
+    "CongestionFinding",
     "Evidence",
     "Finding",
     "Index",
@@ -34,5 +37,6 @@ __all__ = [
     "State",
     "Summary",
     "Tissue",
+    "VeinQuestion",
     "assess",
 ]

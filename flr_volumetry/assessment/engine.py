@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flr_volumetry.assessment.congestion import judge_congestion
 from flr_volumetry.assessment.indices import ADULT_YEARS, LIVER_SHARES, compute_indices
 from flr_volumetry.assessment.model import FRACTION, Assessment, State
 from flr_volumetry.assessment.plausibility import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from flr_volumetry.assessment.indices import IndexTable
     from flr_volumetry.assessment.model import Finding, Protocol
     from flr_volumetry.assessment.plausibility import Tissue
+    from flr_volumetry.volumetry.consequences import Consequences
     from flr_volumetry.volumetry.formulas import LiverEstimate
     from flr_volumetry.volumetry.measure import LiverVolumes
     from flr_volumetry.volumetry.patient import Patient
@@ -43,6 +45,7 @@ def assess(
     *,
     errors: RelativeErrors = DEFAULT_ERRORS,
     tissue: Tissue | None = None,
+    consequences: Consequences | None = None,
 ) -> Assessment:
     """Judge one liver under one plan by cited rules.
 
@@ -58,6 +61,8 @@ def assess(
         Standard deviations of the volumes.
     tissue : Tissue or None
         CT numbers of the liver, if known.
+    consequences : Consequences or None
+        What the cut means for what stays; with it, congestion is judged too.
 
     Returns
     -------
@@ -102,6 +107,11 @@ def assess(
         conclusion=conclude(protocols, findings),
         caveats=tuple(dict.fromkeys(caveats)),
         methods=_methods(protocols, table, estimates, errors),
+        congestion=judge_congestion(
+            findings, consequences, remnant_functional_ml=volumes.remnant_functional_ml
+        )
+        if consequences is not None
+        else (),
     )
 
 

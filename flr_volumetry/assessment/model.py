@@ -11,6 +11,8 @@ from flr_volumetry.errors import ProtocolError
 
 if TYPE_CHECKING:
     from flr_volumetry.errors import Caveat
+    from flr_volumetry.resection import ResectionPlan
+    from flr_volumetry.volumetry.consequences import Consequences
     from flr_volumetry.volumetry.measure import LiverVolumes
     from flr_volumetry.volumetry.patient import Parenchyma, Patient
 
@@ -250,6 +252,39 @@ class Finding:
     reason: str = ""
 
 
+class VeinQuestion(Enum):
+    """What congestion means under one rule; the surgeon's question, never an order."""
+
+    NO_NEED = "no_volumetric_need"
+    """The remnant reaches the threshold without its congested part."""
+    CONSIDER = "consider_reconstruction"
+    """It does so only with it: consider reconstruction, accept, or augment."""
+    AUGMENT_FIRST = "augment_first"
+    """It does not, even with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CongestionFinding:
+    """One rule with the congested part of the remnant counted at less.
+
+    Parameters
+    ----------
+    rule : Rule
+        The rule.
+    protocol : str
+        Key of the protocol it stands in.
+    values : tuple of (float, float)
+        What the congested part is counted at, and the rule's index then.
+    question : VeinQuestion
+        What that means.
+    """
+
+    rule: Rule
+    protocol: str
+    values: tuple[tuple[float, float], ...]
+    question: VeinQuestion
+
+
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """Volumes and patient against cited criteria.
@@ -270,6 +305,8 @@ class Assessment:
         What the assessment found.
     methods : tuple of str
         Sentences for the methods section.
+    congestion : tuple of CongestionFinding
+        The rules judged again with congested liver counted at less; empty if none is known.
     """
 
     indices: tuple[Index, ...]
@@ -279,6 +316,7 @@ class Assessment:
     conclusion: tuple[str, ...]
     caveats: tuple[Caveat, ...]
     methods: tuple[str, ...]
+    congestion: tuple[CongestionFinding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +386,10 @@ class Summary:
         All sentences of the methods section, in the order of the steps.
     provenance : Provenance
         From what it was made.
+    plan : ResectionPlan
+        What was cut, in numbers.
+    consequences : Consequences
+        What the cut means for what stays, beyond its volume.
     """
 
     case_id: str
@@ -357,3 +399,5 @@ class Summary:
     caveats: tuple[Caveat, ...]
     methods: tuple[str, ...]
     provenance: Provenance
+    plan: ResectionPlan
+    consequences: Consequences

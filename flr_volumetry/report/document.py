@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.anatomy import ROMAN
 from flr_volumetry.errors import OutputError
+from flr_volumetry.report.plan_document import congestion_json, consequences_json, plan_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flr_volumetry.assessment.model import Finding, Index, Provenance, Summary
     from flr_volumetry.errors import Caveat
-    from flr_volumetry.volumetry.measure import LesionFacts, LiverVolumes, SegmentVolume, StageVolumes
+    from flr_volumetry.volumetry.measure import LesionFacts, SegmentVolume, StageVolumes
     from flr_volumetry.volumetry.patient import Patient
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 SCHEMA_FILE = "report-1.schema.json"
 VOLUME_FIELDS = (
     "total_ml",
@@ -66,12 +67,15 @@ def report_json(summary: Summary, *, outputs: Sequence[Mapping[str, Any]] = ()) 
         "case": {"id": summary.case_id, "patient": _patient(summary.patient)},
         "conclusion": list(assessment.conclusion),
         "caveats": [_caveat(c) for c in summary.caveats],
-        "volumes": _volumes(summary.volumes, assessment.volume_intervals),
+        "volumes": _volumes(summary, assessment.volume_intervals),
         "indices": {i.key: _index(i) for i in assessment.indices},
         "findings": [_finding(f) for f in assessment.findings],
         "lesions": [_lesion(lesion) for lesion in summary.volumes.lesions],
         "segments": [_segment(s) for s in summary.volumes.segments],
         "stages": [_stage(s) for s in summary.volumes.stages],
+        "plan": plan_json(summary.plan),
+        "consequences": consequences_json(summary.consequences),
+        "congestion": [congestion_json(c) for c in assessment.congestion],
         "pathway": {"forecasts": [], "options": []},
         "checklists": [],
         "methods": list(summary.methods),
@@ -136,12 +140,13 @@ def _patient(patient: Patient) -> Json:
     }
 
 
-def _volumes(volumes: LiverVolumes, intervals: dict[str, tuple[float, float]]) -> Json:
+def _volumes(summary: Summary, intervals: dict[str, tuple[float, float]]) -> Json:
+    volumes, outflow = summary.volumes, summary.consequences.outflow
     result: Json = {}
     for name in VOLUME_FIELDS:
         result[name] = _number(getattr(volumes, name), name)
         result[f"{name}_interval"] = _interval(intervals.get(name), name)
-    result["congested_ml"] = None
+    result["congested_ml"] = _optional(outflow.ml if outflow is not None else None, "congested_ml")
     result["congested_ml_interval"] = None
     result["voxel_ml"] = _number(volumes.voxel_ml, "voxel_ml")
     return result

@@ -48,6 +48,7 @@ SECTIONS = (
     Section("volumes", "Volumes"),
     Section("stages", "Stages"),
     Section("lesions", "Lesions and margins"),
+    Section("consequences", "Consequences for what stays"),
     Section("findings", "Findings and their sources"),
     Section("ladder", "Ladder of thresholds"),
     Section("methods", "Methods"),
@@ -157,13 +158,22 @@ def _rules_disagree(summary: Summary) -> bool:
 
 
 def _next_steps(summary: Summary) -> list[tuple[State, str, list[Finding]]]:
-    """Return what the sources say of values on the side where this one lies, deficits first."""
+    """Return what the sources say of such values, deficits first."""
     steps: dict[tuple[State, str], list[Finding]] = {}
     for finding in summary.assessment.findings:
-        if finding.state is not State.NOT_EVALUABLE:
-            above = finding.state is State.CLEAR_ABOVE
-            said = finding.rule.effect_above if above else finding.rule.effect_below
-            if said:
-                steps.setdefault((finding.state, said), []).append(finding)
+        for said in _effects(finding):
+            steps.setdefault((finding.state, said), []).append(finding)
     listed = [(state, said, findings) for (state, said), findings in steps.items()]
     return sorted(listed, key=lambda step: STATE_ORDER.index(step[0]))
+
+
+def _effects(finding: Finding) -> list[str]:
+    """Return what a source says of values on this side; of a borderline one, what it says of either."""
+    below, above = finding.rule.effect_below, finding.rule.effect_above
+    said = {
+        State.CLEAR_BELOW: [below],
+        State.BORDERLINE: [f"if below: {below}" if below else "", f"if above: {above}" if above else ""],
+        State.CLEAR_ABOVE: [above],
+        State.NOT_EVALUABLE: [],
+    }
+    return [words for words in said[finding.state] if words]

@@ -32,6 +32,8 @@ PIXELS_ACROSS = 420
 WIDTH_IN = 8.6
 GAP_IN = 0.32
 SCALE_BAR_MM = 50.0
+FEW_IN_KEY, MOST_IN_KEY = 6, 12
+"""How many pieces a key holds in its usual letters, and at all."""
 FILL_ALPHA = 0.34
 EMPTY_GROUND = 0.93
 LineStyle = Literal["-", "--", "-.", ":"]
@@ -336,12 +338,17 @@ def _draw_key(drawing: Drawing, scene: Scene, corner: tuple[float, float], notes
     from matplotlib.patches import Patch
 
     voxel_ml = scene.partition.grid.voxel_ml
-    looks = [look_of(piece, voxel_ml) for piece in scene.partition.pieces]
+    pieces = scene.partition.pieces
+    looks = [look_of(piece, voxel_ml) for piece in pieces[:MOST_IN_KEY]]
     signs: list[Patch | Line2D] = [
         Patch(facecolor=to_rgba(k.colour, 0.55), edgecolor=k.colour, linestyle=k.line, linewidth=1.4)
         for k in looks
     ]
-    words = [textwrap.fill(canvas.drawable(k.words), 38) for k in looks]
+    few = len(pieces) <= FEW_IN_KEY
+    words = [textwrap.fill(canvas.drawable(k.words), 38 if few else 52) for k in looks]
+    if len(pieces) > MOST_IN_KEY:
+        signs.append(Line2D([], [], linestyle=""))
+        words.append(f"and {len(pieces) - MOST_IN_KEY} more pieces, listed under stages")
     signs.append(Line2D([], [], color=canvas.CUT_COLOUR, linewidth=1.8, path_effects=_cut_halo()))
     words.append("cut: border of what stays and what goes")
     if scene.liver.lesions:
@@ -355,9 +362,9 @@ def _draw_key(drawing: Drawing, scene: Scene, corner: tuple[float, float], notes
         loc="upper left",
         bbox_to_anchor=corner,
         frameon=False,
-        fontsize=8.5,
+        fontsize=8.5 if few else 6.5,
         borderaxespad=0,
-        labelspacing=0.7,
+        labelspacing=0.7 if few else 0.4,
     )
     text = "\n".join(textwrap.fill(canvas.drawable(note), 44) for note in (*notes, scene.window_words))
     bottom = legend.get_window_extent(drawing.canvas.get_renderer()).y0  # type: ignore[attr-defined]

@@ -81,6 +81,7 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
         yield from (_heading("Stages"), _indented(_stages(summary)))
     if summary.volumes.lesions:
         yield from (_heading("Lesions"), _indented(_lesions(summary)))
+    yield from (_heading("Consequences for what stays"), _indented(_consequences(summary)))
     if summary.assessment.conclusion:
         yield from (_heading("In words"), *(_item(sentence) for sentence in summary.assessment.conclusion))
     yield from _not_evaluable(summary)
@@ -178,7 +179,7 @@ def _volumes(summary: Summary) -> RenderableType:
     for name, title in rows.items():
         interval = wording.ml_interval(intervals.get(name))
         table.add_row(Text(title), wording.ml(getattr(volumes, name)), interval)
-    for index in summary.assessment.indices:
+    for index in wording.shown_indices(summary):
         value = wording.quantity(index.value, index.unit)
         interval = wording.quantity_interval(index.interval, index.unit)
         table.add_row(Text(wording.clean(index.title)), value, interval)
@@ -213,6 +214,24 @@ def _lesions(summary: Summary) -> RenderableType:
             wording.margin(lesion),
             Text(cleared, style="" if lesion.cleared else "bold red"),
         )
+    return table
+
+
+def _consequences(summary: Summary) -> RenderableType:
+    from rich.text import Text
+
+    table = _table("", "")
+    table.show_header = False
+    for title, said in wording.consequence_rows(summary.consequences):
+        table.add_row(Text(title.lower()), Text(said))
+    if summary.consequences.outflow is not None:
+        for effective in summary.consequences.effective:
+            title = f"remnant, congested counted {wording.retained(effective.retained_function)}"
+            share = wording.share(effective.ml, summary.volumes.functional_ml)
+            table.add_row(Text(title), Text(f"{wording.ml(effective.ml)}, {share} of FTLV"))
+    for finding in summary.assessment.congestion:
+        name = wording.clean(f"{finding.rule.id} with congestion")
+        table.add_row(Text(name), Text(wording.VEIN_QUESTIONS[finding.question]))
     return table
 
 

@@ -10,10 +10,13 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flr_volumetry.assessment.model import Evidence, State
+from flr_volumetry.anatomy import ROMAN
+from flr_volumetry.assessment.model import Evidence, State, VeinQuestion
 
 if TYPE_CHECKING:
-    from flr_volumetry.assessment.model import Finding, Index, Summary
+    from flr_volumetry.assessment.model import CongestionFinding, Finding, Index, Summary
+    from flr_volumetry.volumetry.circulation import CutOff
+    from flr_volumetry.volumetry.consequences import Consequences
     from flr_volumetry.volumetry.measure import LesionFacts
 
 DISCLAIMER = "Research use only, not a medical device."
@@ -64,6 +67,14 @@ EVIDENCE = {
     Evidence.GK_L: "general knowledge, doubtful, not verified",
     Evidence.DERIVED: "computed from other entries",
     Evidence.ASSUMED: "assumed, no clinical source",
+}
+
+
+VEIN_QUESTIONS = {
+    VeinQuestion.NO_NEED: "reached without the congested part: no volumetric need to reconstruct",
+    VeinQuestion.CONSIDER: "reached only with the congested part: consider reconstruction, "
+    "acceptance or augmentation",
+    VeinQuestion.AUGMENT_FIRST: "not reached even with the congested part: augmentation comes first",
 }
 
 
@@ -144,7 +155,7 @@ def quantity_interval(interval: tuple[float, float] | None, unit: str) -> str:
     return f"{_tidy(100 * low, decimals)} to {_tidy(100 * high, decimals)} %"
 
 
-def threshold(finding: Finding) -> str:
+def threshold(finding: Finding | CongestionFinding) -> str:
     """Return what a rule asks for, for example ``at least 30 %``."""
     return f"{'more than' if finding.rule.strict else 'at least'} {_threshold_amount(finding)}"
 
@@ -267,6 +278,14 @@ def index_of(summary: Summary, key: str) -> Index | None:
     return next((i for i in summary.assessment.indices if i.key == key), None)
 
 
+def shown_indices(summary: Summary) -> list[Index]:
+    """Return the indices without those that repeat another under a second key (sflr and sflr_t1)."""
+    shown: dict[tuple[float, str, float], Index] = {}
+    for index in summary.assessment.indices:
+        shown.setdefault((index.value, index.unit, index.denominator_amount), index)
+    return list(shown.values())
+
+
 def headline(summary: Summary) -> str:
     """Return the answer in one sentence: remnant in mL, and its share with interval and denominator.
 
@@ -289,11 +308,59 @@ def headline(summary: Summary) -> str:
     return f"{start}, {value} (95 % interval {interval}) of {index.denominator}"
 
 
+def retained(function: float) -> str:
+    """Return what congested liver is counted at, in words."""
+    return {1.0: "fully", 0.0: "not at all"}.get(function, f"at {function:g}")
+
+
+def consequence_rows(consequences: Consequences) -> list[tuple[str, str]]:
+    """Return what the cut means for what stays, for people.
+
+    Parameters
+    ----------
+    consequences : Consequences
+        As they were found.
+
+    Returns
+    -------
+    list of (str, str)
+        What, and the finding; what is not known is said to be so.
+    """
+    parts = consequences.remnant_parts_ml
+    pieces = "in one piece" if len(parts) == 1 else f"in {len(parts)} parts: " + ", ".join(map(ml, parts))
+    return [
+        ("Segments fully spared", _spared(consequences)),
+        ("Remnant", pieces if parts else "none"),
+        ("Without portal inflow", _lost(consequences.inflow)),
+        ("Without venous outflow (congested)", _lost(consequences.outflow)),
+    ]
+
+
+def _spared(consequences: Consequences) -> str:
+    spared = consequences.spared_segments
+    if spared is None:
+        return "not known: no segment map"
+    names = ", ".join(ROMAN[n] for n in spared) or "none"
+    beside = (
+        "two of them border on each other" if consequences.adjacent_spared else "no two border on each other"
+    )
+    return f"{names}; {beside}" if len(spared) > 1 else names
+
+
+def _lost(cut: CutOff | None) -> str:
+    if cut is None:
+        return "not known: needs the vessel's branches, and a cut that leaves its trunk"
+    if cut.ml == 0:
+        return "nothing"
+    shares = ", ".join(f"{ROMAN.get(n, 'no segment')} {ml(amount)}" for n, amount in cut.segments)
+    return f"{ml(cut.ml)}" + (f" ({shares})" if shares else "")
+
+
 def _lesions(count: int) -> str:
     return "lesion" if count == 1 else "lesions"
 
 
-def _threshold_amount(finding: Finding) -> str:
+def _threshold_amount(finding: Finding | CongestionFinding) -> str:
     rule = finding.rule
     return f"{100 * rule.threshold:.4g} %" if rule.unit == "fraction" else f"{rule.threshold:g} {rule.unit}"
 

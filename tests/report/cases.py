@@ -35,6 +35,7 @@ from flr_volumetry.resection import (
     Stage,
     WedgeResection,
 )
+from flr_volumetry.volumetry.consequences import weigh
 from flr_volumetry.volumetry.measure import LesionFacts, LiverVolumes, SegmentVolume, StageVolumes
 from flr_volumetry.volumetry.patient import Parenchyma, Patient, Sex
 
@@ -398,7 +399,17 @@ def make_summary(liver: Liver, partition: Partition) -> Summary:
         "Margins are distances between voxel centres.",
         *assessment.methods,
     )
-    return Summary("sample", patient, volumes, assessment, caveats, methods, provenance)
+    return Summary(
+        "sample",
+        patient,
+        volumes,
+        assessment,
+        caveats,
+        methods,
+        provenance,
+        partition.plan,
+        weigh(liver, partition),
+    )
 
 
 @cache

@@ -10,13 +10,25 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 
+import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
-from flr_volumetry.assessment.model import State
+from flr_volumetry.anatomy import Structure
+from flr_volumetry.assessment.model import CongestionFinding, State, VeinQuestion
 from flr_volumetry.errors import Caveat
-from flr_volumetry.report import FigureKind, ReportFigure, render_html
+from flr_volumetry.report import (
+    FigureKind,
+    ReportFigure,
+    render_html,
+    report_json,
+    report_schema,
+    summary_text,
+)
 from flr_volumetry.report.page import SECTIONS
-from tests.report.cases import make_case, with_lesion
+from flr_volumetry.volumetry.circulation import CutOff
+from flr_volumetry.volumetry.consequences import EffectiveRemnant
+from tests.report.cases import CUT_X_MM, make_case, with_lesion
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -97,6 +109,11 @@ def html(summary, pictures):
 @pytest.fixture(scope="module")
 def page(html):
     return Page(html)
+
+
+@pytest.fixture(scope="module")
+def validator():
+    return Draft202012Validator(report_schema())
 
 
 def test_the_answer_stands_at_the_top_with_interval_and_denominator(page, summary):
@@ -417,3 +434,84 @@ def test_the_patient_is_described_as_far_as_known(page, summary):
     )
     unknown = replace(summary, patient=replace(summary.patient, sex=None, age=None, parenchyma=None))
     assert "height 170 cm, weight 70 kg, chemotherapy 16 weeks" in words_of(Page(render_html(unknown)).text)
+
+
+def with_congestion(summary):
+    """The case with 40 mL of its remnant congested and 10 mL without inflow, and one rule judged again."""
+    lost = np.zeros((2, 2, 2), dtype=bool)
+    consequences = replace(
+        summary.consequences,
+        inflow=CutOff(Structure.PORTAL_VEIN, ("1.1",), lost, 10.0, ((4, 7.5), (0, 2.5))),
+        outflow=CutOff(Structure.HEPATIC_VEINS, ("1.2", "1.3"), lost, 40.0, ((4, 40.0),)),
+        effective=(EffectiveRemnant(1.0, 600.0), EffectiveRemnant(0.4, 576.0), EffectiveRemnant(0.0, 560.0)),
+        remnant_parts_ml=(500.0, 110.0),
+    )
+    rule = summary.assessment.findings[0].rule
+    judged = CongestionFinding(
+        rule, "consensus-20-30-40", ((1.0, 0.4), (0.4, 0.31), (0.0, 0.28)), VeinQuestion.CONSIDER
+    )
+    return replace(
+        summary,
+        consequences=consequences,
+        assessment=replace(summary.assessment, congestion=(judged,)),
+    )
+
+
+def test_consequences_that_are_not_known_are_said_to_be_so(page):
+    rows = dict(page.rows("consequences"))
+    assert rows["Remnant"] == "in one piece"
+    assert rows["Without portal inflow"].startswith("not known")
+    assert rows["Without venous outflow (congested)"].startswith("not known")
+    assert rows["Segments fully spared"] == "IV"
+
+
+def test_congestion_is_shown_by_segment_and_by_what_it_counts(summary):
+    page = Page(render_html(with_congestion(summary)))
+    rows = page.rows("consequences")
+    assert ["Remnant", "in 2 parts: 500.0 mL, 110.0 mL"] in rows
+    assert ["Without portal inflow", "10.0 mL (IV 7.5 mL, no segment 2.5 mL)"] in rows
+    assert ["Without venous outflow (congested)", "40.0 mL (IV 40.0 mL)"] in rows
+    share = f"{100 * 560 / summary.volumes.functional_ml:.1f} %"
+    assert ["not at all", "560.0 mL", share] in rows
+    judged = next(row for row in rows if row[0].startswith("V17b"))
+    assert judged[2:5] == ["40.0 %", "31.0 %", "28.0 %"]
+    assert "consider reconstruction" in judged[-1]
+
+
+def test_congestion_stands_in_the_document_and_the_summary(summary, validator):
+    congested = with_congestion(summary)
+    document = report_json(congested)
+    validator.validate(document)
+    assert document["volumes"]["congested_ml"] == 40.0
+    assert document["consequences"]["inflow_cut"]["segments"] == [
+        {"segment": 4, "ml": 7.5},
+        {"segment": 0, "ml": 2.5},
+    ]
+    assert [e["retained_function"] for e in document["consequences"]["effective_remnant"]] == [1.0, 0.4, 0.0]
+    assert document["congestion"][0]["question"] == "consider_reconstruction"
+    text = " ".join(summary_text(congested).split())
+    assert "remnant, congested counted not at all 560.0 mL" in text
+    assert "V17b with congestion reached only with the congested part" in text
+
+
+def test_the_plan_stands_in_the_document_with_its_numbers(summary, validator):
+    document = report_json(summary)
+    validator.validate(document)
+    first, second = document["plan"]
+    assert first["resections"][0] == {
+        "title": "wedge of lesion 2 with 5 mm",
+        "kind": "wedge",
+        "lesions": [2],
+        "margin_mm": 5.0,
+    }
+    (plane,) = second["resections"][0]["planes"]
+    assert plane["point_mm"] == [CUT_X_MM, 0.0, 0.0]
+    assert plane["normal"] == pytest.approx([-0.9701425, 0.2425356, 0.0])
+
+
+def test_a_borderline_value_is_told_what_the_source_says_of_either_side(summary):
+    finding = replace(summary.assessment.findings[0], state=State.BORDERLINE)
+    page = Page(render_html(replace(summary, assessment=replace(summary.assessment, findings=(finding,)))))
+    answer = words_of(page.sections["answer"])
+    assert "if below: consider portal vein embolization" in answer
+    assert "if above: volume is judged sufficient" in answer

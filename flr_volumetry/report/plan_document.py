@@ -1,0 +1,148 @@
+"""The plan and its consequences in report.json."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flr_volumetry.resection import (
+    Ablation,
+    PlaneResection,
+    RemnantResection,
+    SegmentResection,
+    SurfaceResection,
+    TerritoryResection,
+    TriangleSurface,
+    WedgeResection,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from flr_volumetry.assessment.model import CongestionFinding
+    from flr_volumetry.resection import Resection, ResectionPlan, Surface
+    from flr_volumetry.volumetry.circulation import CutOff
+    from flr_volumetry.volumetry.consequences import Consequences
+
+Json = dict[str, Any]
+
+
+def plan_json(plan: ResectionPlan) -> list[Json]:
+    """Return a plan's stages as plain values: every number that says where the cuts lie.
+
+    Parameters
+    ----------
+    plan : ResectionPlan
+        What was carried out.
+
+    Returns
+    -------
+    list of dict
+        One a stage; points in LPS mm.
+    """
+    return [
+        {
+            "name": stage.name,
+            "after": {"procedure": stage.after.procedure, "weeks": stage.after.weeks}
+            if stage.after
+            else None,
+            "resections": [{"title": cut.title, **_resection(cut)} for cut in stage.resections],
+        }
+        for stage in plan.stages
+    ]
+
+
+def _resection(cut: Resection) -> Json:
+    match cut:
+        case PlaneResection():
+            planes = [{"point_mm": _point(p.point_mm), "normal": _point(p.normal)} for p in cut.planes]
+            return {"kind": "planes", "combine": cut.combine.value, "planes": planes}
+        case SurfaceResection():
+            return {"kind": "surface", "name": cut.name, **_surface(cut.surface)}
+        case SegmentResection():
+            return {"kind": "segments", "name": cut.name, "segments": sorted(cut.segments)}
+        case TerritoryResection():
+            return {
+                "kind": "territory",
+                "structure": cut.structure.value,
+                "branches": list(cut.branches),
+            }
+        case WedgeResection() | Ablation():
+            kind = "wedge" if isinstance(cut, WedgeResection) else "ablation"
+            return {"kind": kind, "lesions": list(cut.lesions), "margin_mm": float(cut.margin_mm)}
+        case RemnantResection():
+            return {"kind": "remnant_mask", "name": cut.mask.name, "remnant_ml": float(cut.mask.ml)}
+
+
+def _surface(surface: Surface) -> Json:
+    if isinstance(surface, TriangleSurface):
+        return {
+            "surface": "triangles",
+            "n_vertices": len(surface.vertices_mm),
+            "n_triangles": len(surface.triangles),
+        }
+    raise TypeError(f"unknown surface {type(surface).__name__}")
+
+
+def _point(vector: npt.NDArray[np.float64]) -> list[float]:
+    return [float(v) for v in vector]
+
+
+def consequences_json(consequences: Consequences) -> Json:
+    """Return what the cut means for what stays, as plain values.
+
+    Parameters
+    ----------
+    consequences : Consequences
+        As `flr_volumetry.volumetry.consequences.weigh` found them.
+
+    Returns
+    -------
+    dict
+        Null where a thing is not known.
+    """
+    spared = consequences.spared_segments
+    return {
+        "spared_segments": None if spared is None else list(spared),
+        "adjacent_spared": consequences.adjacent_spared,
+        "remnant_parts_ml": [float(ml) for ml in consequences.remnant_parts_ml],
+        "inflow_cut": _cut_off(consequences.inflow),
+        "outflow_cut": _cut_off(consequences.outflow),
+        "effective_remnant": [
+            {"retained_function": e.retained_function, "ml": float(e.ml)} for e in consequences.effective
+        ],
+    }
+
+
+def _cut_off(cut: CutOff | None) -> Json | None:
+    if cut is None:
+        return None
+    return {
+        "structure": cut.structure.value,
+        "branches": list(cut.branches),
+        "ml": float(cut.ml),
+        "segments": [{"segment": n, "ml": float(ml)} for n, ml in cut.segments],
+    }
+
+
+def congestion_json(finding: CongestionFinding) -> Json:
+    """Return one rule with the congested part of the remnant counted at less, as plain values.
+
+    Parameters
+    ----------
+    finding : CongestionFinding
+        As `flr_volumetry.assessment.congestion.judge_congestion` found it.
+
+    Returns
+    -------
+    dict
+        The rule, its index for each weight, and what that means.
+    """
+    return {
+        "rule": finding.rule.id,
+        "protocol": finding.protocol,
+        "index": finding.rule.index,
+        "threshold": float(finding.rule.threshold),
+        "values": [{"retained_function": w, "value": float(v)} for w, v in finding.values],
+        "question": finding.question.value,
+    }
