@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flr_volumetry.anatomy import ROMAN, SEGMENTS
-from flr_volumetry.errors import Caveat, GridError
+from flr_volumetry.errors import Caveat, GridError, LiverError, PlanError
 from flr_volumetry.resection import PieceKind, longest_diameter_mm, margins
 from flr_volumetry.resection.partition import REMNANT
 
@@ -188,6 +188,10 @@ def measure(liver: Liver, partition: Partition) -> LiverVolumes:
     ------
     GridError
         If the partition is not on the liver's grid.
+    LiverError
+        If the lesions fill the liver.
+    PlanError
+        If what stays is lesion and nothing else.
     """
     if not liver.grid.matches(partition.grid):
         raise GridError("the partition was made of another liver: its grid is not this liver's")
@@ -201,6 +205,7 @@ def measure(liver: Liver, partition: Partition) -> LiverVolumes:
     resected = [p.label - 1 for p in partition.pieces if p.kind is PieceKind.RESECTED]
     total, tumours = int(in_label.sum()), int(tumour_in_label.sum())
     remnant, remnant_tumour = int(in_label[0]), int(tumour_in_label[0])
+    _require_parenchyma(total - tumours, remnant - remnant_tumour, total * ml, remnant * ml)
     segments = _segments(liver, partition)
     lesions = tuple(
         _lesion(lesion, liver, margin)
@@ -222,6 +227,20 @@ def measure(liver: Liver, partition: Partition) -> LiverVolumes:
         caveats=tuple(_caveats(liver, lesions)),
         methods=tuple(_methods(liver)),
     )
+
+
+def _require_parenchyma(liver_voxels: int, remnant_voxels: int, liver_ml: float, remnant_ml: float) -> None:
+    if not liver_voxels:
+        raise LiverError(
+            f"the lesions fill the liver: all of its {liver_ml:.1f} mL are lesion. Check whether a liver "
+            "mask was given as a lesion.",
+            reason="liver_is_tumour",
+        )
+    if not remnant_voxels:
+        raise PlanError(
+            f"all of the {remnant_ml:.1f} mL that stay are lesion: the plan leaves no working liver",
+            reason="remnant_is_tumour",
+        )
 
 
 def _tumour(liver: Liver) -> npt.NDArray[np.bool_]:

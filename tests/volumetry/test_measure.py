@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flr_volumetry.errors import GridError
+from flr_volumetry.errors import GridError, LiverError, PlanError
 from flr_volumetry.images import LabelMap, Mask
 from flr_volumetry.liver import Masks, crop_liver
 from flr_volumetry.resection import (
     Ablation,
     Plane,
     PlaneResection,
+    RemnantResection,
     ResectionPlan,
     SegmentResection,
     Stage,
@@ -146,3 +147,21 @@ def test_a_partition_of_another_liver_on_the_same_grid_is_refused():
     smaller = replace(liver, voxels=liver.voxels & (centres(liver.grid)[..., 2] < CENTRE[2] + 40))
     with pytest.raises(GridError, match="not this liver's voxels"):
         measure(smaller, partition)
+
+
+def test_a_remnant_of_nothing_but_lesion_is_refused():
+    """A plan that leaves only tumour leaves no working liver: said so, not divided by nought."""
+    liver = ball_liver("axial", lesions=[((20.0, 0.0, 0.0), 15.0)])
+    lesion = Mask(liver.grid, ball(liver.grid, CENTRE + (20.0, 0.0, 0.0), 15.0))
+    partition = resect(liver, ResectionPlan((Stage("one", (RemnantResection(lesion),)),)))
+    with pytest.raises(PlanError, match=r"all of the 14\.\d mL that stay are lesion") as refused:
+        measure(liver, partition)
+    assert refused.value.reason == "remnant_is_tumour"
+
+
+def test_a_lesion_as_large_as_the_liver_is_refused():
+    liver = ball_liver("axial", lesions=[((0.0, 0.0, 0.0), RADIUS_MM)])
+    partition = resect(liver, ResectionPlan((Stage("one", (RIGHT_HALF,)),)))
+    with pytest.raises(LiverError, match="the lesions fill the liver") as refused:
+        measure(liver, partition)
+    assert refused.value.reason == "liver_is_tumour"
