@@ -6,7 +6,7 @@ import pytest
 
 from flr_volumetry.assessment import State, assess
 from flr_volumetry.io.protocols import available_protocols
-from flr_volumetry.volumetry import formulas
+from flr_volumetry.volumetry import formulas, growth
 from flr_volumetry.volumetry.measure import LiverVolumes
 from flr_volumetry.volumetry.patient import Parenchyma, Patient
 from flr_volumetry.volumetry.uncertainty import Measured, probability_at_least, ratio_interval
@@ -106,3 +106,14 @@ def test_one_liver_meets_one_rule_and_misses_the_others(example):
     assert long["V13"].margin_ml == pytest.approx(330 - 0.3 * 1509.66, abs=0.01)
     assert long["V13"].state is State.CLEAR_BELOW
     assert normal["V13"].state is State.NOT_EVALUABLE
+
+
+def test_growth_from_350_ml_over_four_weeks():
+    """FLR 350 grown by 37.9 %: 31.97 % of 1509.66 mL, DH 8.79 points, KGR over 4 weeks 2.20 (2 or more)."""
+    after = 350 * 1.379
+    hypertrophy = growth.degree_of_hypertrophy(before_ml=350, after_ml=after, telv_ml=TELV_ML)
+    rate = growth.kinetic_growth_rate(hypertrophy=hypertrophy, weeks=4, first_scan=True)
+
+    assert growth.relative_growth(before_ml=350, after_ml=after).fraction == pytest.approx(0.379)
+    assert hypertrophy.points == pytest.approx(8.79, abs=5e-3)
+    assert rate.points_per_week == pytest.approx(2.20, abs=5e-3)
