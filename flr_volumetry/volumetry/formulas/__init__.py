@@ -1,11 +1,11 @@
 """Published formulas, one function each.
 
 Conventions. Parameters are keyword-only and carry their unit. Volumes are in mL, ratios are fractions
-from 0 to 1. A definition (D1 to D16, S3) returns a plain number. A formula fitted to people returns
-a value that remembers how it was made and what is doubtful about it: `BodySurface` (B1 to B5) or
-`LiverEstimate` (T1 to T17), which carries a `Caveat` where it is used beside what it was fitted to and
-refuses to give grams for millilitres. What is not possible at all (a denominator of nought, a remnant
-larger than its liver, a height in metres) raises `FormulaError`.
+from 0 to 1. A definition (D1 to D16, S3) and a score of function (G1 to G10) return what they define. A
+formula fitted to people returns a value that remembers how it was made and what is doubtful about it:
+`BodySurface` (B1 to B5) or `LiverEstimate` (T1 to T17), which carries a `Caveat` where it is used beside
+what it was fitted to and refuses to give grams for millilitres. What is not possible at all (a denominator
+of nought, a remnant larger than its liver, a height in metres) raises `FormulaError`.
 
 Evidence tags: FOUND, read in the paper or in a publication that prints it; DICT, read in the DICOM
 dictionaries; GK-H, GK-M, GK-L, general knowledge of high, middling or low confidence, not verified;
@@ -29,6 +29,13 @@ from flr_volumetry.volumetry.formulas.bsa import (
     bsa_haycock,
     bsa_mosteller,
 )
+from flr_volumetry.volumetry.formulas.conversion import (
+    SteatosisHint,
+    liver_attenuation_index_hu,
+    pdff_steatosis_grade,
+    specimen_weight_g,
+    steatosis_hint,
+)
 from flr_volumetry.volumetry.formulas.demand import (
     deficit_ml,
     effective_remnant_ml,
@@ -39,6 +46,26 @@ from flr_volumetry.volumetry.formulas.estimates import (
     AmountUnit,
     LiverEstimate,
     TelvFormula,
+)
+from flr_volumetry.volumetry.formulas.extent import (
+    AscitesControl,
+    Extent,
+    IcgExtent,
+    icg_k_extent,
+    makuuchi_extent,
+)
+from flr_volumetry.volumetry.formulas.function import (
+    Ascites,
+    Encephalopathy,
+    albi_grade,
+    albi_score,
+    child_pugh_class,
+    child_pugh_points,
+    functional_remnant_enhancement_ml_per_kg,
+    icg_k_per_min,
+    icgk_flr_per_min,
+    meld_score,
+    remnant_uptake_percent_per_min_per_m2,
 )
 from flr_volumetry.volumetry.formulas.ratios import (
     flr_fraction,
@@ -80,33 +107,54 @@ from flr_volumetry.volumetry.formulas.telv_bsa_asia import (
 
 __all__ = [
     "AmountUnit",
+    "Ascites",
+    "AscitesControl",
     "BodySurface",
     "BsaFormula",
+    "Encephalopathy",
+    "Extent",
+    "IcgExtent",
     "LiverEstimate",
+    "SteatosisHint",
     "TelvFormula",
     "ThoraxCohort",
+    "albi_grade",
+    "albi_score",
     "body_surface",
     "bsa_dubois",
     "bsa_fujimoto",
     "bsa_gehan_george",
     "bsa_haycock",
     "bsa_mosteller",
+    "child_pugh_class",
+    "child_pugh_points",
     "deficit_ml",
     "effective_remnant_ml",
     "flr_fraction",
     "flr_of_total_fraction",
     "flr_per_body_weight_fraction",
     "flr_per_bsa_ml_per_m2",
+    "functional_remnant_enhancement_ml_per_kg",
     "functional_remnant_ml",
     "functional_volume_ml",
     "grwr_fraction",
+    "icg_k_extent",
+    "icg_k_per_min",
+    "icgk_flr_per_min",
+    "liver_attenuation_index_hu",
     "liver_estimates",
+    "makuuchi_extent",
     "margin_ml",
+    "meld_score",
+    "pdff_steatosis_grade",
     "phrr_fraction",
+    "remnant_uptake_percent_per_min_per_m2",
     "required_growth_fraction",
     "resected_functional_ml",
     "resected_ml",
     "sflr_fraction",
+    "specimen_weight_g",
+    "steatosis_hint",
     "telv_chan_2006",
     "telv_chouker_2004",
     "telv_deland_1968",

@@ -77,3 +77,21 @@ def share_of(remnant_functional_ml: float, whole_ml: float, whole_name: str) -> 
     positive(remnant_functional_ml, "remnant_functional_ml")
     positive(whole_ml, whole_name)
     part_of(remnant_functional_ml, "remnant_functional_ml", whole_ml, whole_name)
+
+
+def within(value: float, limits: tuple[float, float], name: str, hint: str = "") -> None:
+    """Refuse what lies outside the limits in which a measurement of that unit can lie."""
+    low, high = limits
+    if not low <= value <= high:
+        raise FormulaError(
+            f"{name} = {value:g} is outside {low:g} to {high:g}. {hint}".rstrip(), reason="out_of_range"
+        )
+
+
+BILIRUBIN_MG_PER_DL = (0.05, 60.0)
+INR = (0.5, 20.0)
+
+
+def bilirubin(bilirubin_mg_per_dl: float) -> None:
+    """Refuse a bilirubin that cannot be in mg/dL."""
+    within(bilirubin_mg_per_dl, BILIRUBIN_MG_PER_DL, "bilirubin_mg_per_dl", "Is it in micromol/L?")
