@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flr_volumetry.app.load import load_case
 from flr_volumetry.assessment.engine import assess
-from flr_volumetry.assessment.model import Provenance, Summary
+from flr_volumetry.assessment.model import PlannedCut, Provenance, Summary
 from flr_volumetry.io.protocols import read_protocols
 from flr_volumetry.resection import Partition, resect
 from flr_volumetry.volumetry.consequences import weigh
@@ -82,7 +82,7 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     tell("measuring")
     volumes = measure(liver, partition)
     consequences = weigh(liver, partition)
-    assessment = assess(volumes, patient, protocols, consequences=consequences)
+    assessment = assess(volumes, patient, protocols, cut=PlannedCut(partition.plan, consequences))
     caveats = _unique(
         (
             *liver.caveats,

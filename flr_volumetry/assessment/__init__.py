@@ -11,6 +11,7 @@ from flr_volumetry.assessment.model import (
     Finding,
     Index,
     InputFile,
+    PlannedCut,
     Protocol,
     Provenance,
     Rule,
@@ -18,6 +19,7 @@ from flr_volumetry.assessment.model import (
     Summary,
     VeinQuestion,
 )
+from flr_volumetry.assessment.pathway import Pathway
 from flr_volumetry.assessment.plausibility import Phase, Tissue
 
 __all__ = [
@@ -30,7 +32,9 @@ __all__ = [
     "Finding",
     "Index",
     "InputFile",
+    "Pathway",
     "Phase",
+    "PlannedCut",
     "Protocol",
     "Provenance",
     "Rule",

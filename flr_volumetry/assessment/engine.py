@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flr_volumetry.assessment.congestion import judge_congestion
 from flr_volumetry.assessment.indices import ADULT_YEARS, LIVER_SHARES, compute_indices
 from flr_volumetry.assessment.model import FRACTION, Assessment, State
+from flr_volumetry.assessment.pathway import embolization_pathway
 from flr_volumetry.assessment.plausibility import (
     check_conservation,
     patient_caveats,
@@ -29,9 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flr_volumetry.assessment.indices import IndexTable
-    from flr_volumetry.assessment.model import Finding, Protocol
+    from flr_volumetry.assessment.model import Finding, PlannedCut, Protocol
     from flr_volumetry.assessment.plausibility import Tissue
-    from flr_volumetry.volumetry.consequences import Consequences
     from flr_volumetry.volumetry.formulas import LiverEstimate
     from flr_volumetry.volumetry.measure import LiverVolumes
     from flr_volumetry.volumetry.patient import Patient
@@ -45,7 +45,7 @@ def assess(
     *,
     errors: RelativeErrors = DEFAULT_ERRORS,
     tissue: Tissue | None = None,
-    consequences: Consequences | None = None,
+    cut: PlannedCut | None = None,
 ) -> Assessment:
     """Judge one liver under one plan by cited rules.
 
@@ -61,8 +61,9 @@ def assess(
         Standard deviations of the volumes.
     tissue : Tissue or None
         CT numbers of the liver, if known.
-    consequences : Consequences or None
-        What the cut means for what stays; with it, congestion is judged too.
+    cut : PlannedCut or None
+        What is cut, and what it means for what stays; with it, congestion is judged too, and the growth
+        forecast follows the plan.
 
     Returns
     -------
@@ -91,6 +92,7 @@ def assess(
         for rule in protocol.rules
     )
     estimates = _estimates(patient)
+    pathway = embolization_pathway(volumes, patient, findings, table, cut.plan if cut is not None else None)
     caveats = (
         *volume_caveats(volumes),
         *patient_caveats(patient),
@@ -106,12 +108,13 @@ def assess(
         protocols=tuple(protocols),
         conclusion=conclude(protocols, findings),
         caveats=tuple(dict.fromkeys(caveats)),
-        methods=_methods(protocols, table, estimates, errors),
+        methods=(*_methods(protocols, table, estimates, errors), *pathway.methods),
         congestion=judge_congestion(
-            findings, consequences, remnant_functional_ml=volumes.remnant_functional_ml
+            findings, cut.consequences, remnant_functional_ml=volumes.remnant_functional_ml
         )
-        if consequences is not None
+        if cut is not None
         else (),
+        pathway=pathway,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flr_volumetry.errors import ProtocolError
 
 if TYPE_CHECKING:
+    from flr_volumetry.assessment.pathway import Pathway
     from flr_volumetry.errors import Caveat
     from flr_volumetry.resection import ResectionPlan
     from flr_volumetry.volumetry.consequences import Consequences
@@ -286,6 +287,22 @@ class CongestionFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedCut:
+    """What is cut, and what that means beside volumes.
+
+    Parameters
+    ----------
+    plan : ResectionPlan
+        What was carried out; a stage after an embolization sets the forecast's technique.
+    consequences : Consequences
+        With them, congestion is judged too.
+    """
+
+    plan: ResectionPlan
+    consequences: Consequences
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """Volumes and patient against cited criteria.
 
@@ -307,6 +324,8 @@ class Assessment:
         Sentences for the methods section.
     congestion : tuple of CongestionFinding
         The rules judged again with congested liver counted at less; empty if none is known.
+    pathway : Pathway or None
+        Growth that is asked for, and growth that embolization may give.
     """
 
     indices: tuple[Index, ...]
@@ -317,6 +336,7 @@ class Assessment:
     caveats: tuple[Caveat, ...]
     methods: tuple[str, ...]
     congestion: tuple[CongestionFinding, ...] = ()
+    pathway: Pathway | None = None
 
 
 @dataclass(frozen=True, slots=True)

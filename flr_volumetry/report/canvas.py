@@ -35,6 +35,7 @@ class FigureKind(Enum):
     LESION = "lesion"
     LADDER = "ladder"
     SEGMENTS = "segments"
+    FORECAST = "forecast"
 
 
 @dataclass(frozen=True, slots=True)

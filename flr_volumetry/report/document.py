@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.anatomy import ROMAN
 from flr_volumetry.errors import OutputError
-from flr_volumetry.report.plan_document import congestion_json, consequences_json, plan_json
+from flr_volumetry.report.plan_document import congestion_json, consequences_json, pathway_json, plan_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def report_json(summary: Summary, *, outputs: Sequence[Mapping[str, Any]] = ()) 
         "plan": plan_json(summary.plan),
         "consequences": consequences_json(summary.consequences),
         "congestion": [congestion_json(c) for c in assessment.congestion],
-        "pathway": {"forecasts": [], "options": []},
+        "pathway": pathway_json(assessment.pathway),
         "checklists": [],
         "methods": list(summary.methods),
         "provenance": _provenance(summary.provenance, summary),

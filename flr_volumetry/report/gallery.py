@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flr_volumetry.report import canvas, charts, positions, slices, wording
 from flr_volumetry.report.canvas import FigureKind, ReportFigure
+from flr_volumetry.report.forecast_chart import forecast_chart
 from flr_volumetry.report.slices import Scene
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _figures(scene: Scene, summary: Summary) -> Iterator[ReportFigure]:
             "; ".join(_ladder_words(summary)),
             canvas.png_of(charts.ladder(steps)),
         )
+    yield from _forecast(summary)
     segments = summary.volumes.segments
     if segments:
         words = (
@@ -87,6 +89,24 @@ def _figures(scene: Scene, summary: Summary) -> Iterator[ReportFigure]:
             "; ".join(words),
             canvas.png_of(charts.segment_bars(segments)),
         )
+
+
+def _forecast(summary: Summary) -> Iterator[ReportFigure]:
+    pathway = summary.assessment.pathway
+    if pathway is None:
+        return
+    technique = wording.TECHNIQUES[pathway.technique]
+    words = (
+        f"{b.weeks:g} weeks: {b.median_ml:.0f} mL, {wording.ml_interval(b.band_80_ml)}" for b in pathway.bands
+    )
+    yield ReportFigure(
+        "forecast",
+        FigureKind.FORECAST,
+        f"Forecast of the remnant after {technique}",
+        "Median (line) and central 80 % (band) over patients; dashed: what the rules named ask for.",
+        "; ".join(words),
+        canvas.png_of(forecast_chart(pathway)),
+    )
 
 
 def _plan(scene: Scene, summary: Summary) -> ReportFigure:

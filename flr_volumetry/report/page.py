@@ -49,6 +49,7 @@ SECTIONS = (
     Section("stages", "Stages"),
     Section("lesions", "Lesions and margins"),
     Section("consequences", "Consequences for what stays"),
+    Section("pathway", "If the remnant is made to grow"),
     Section("findings", "Findings and their sources"),
     Section("ladder", "Ladder of thresholds"),
     Section("methods", "Methods"),

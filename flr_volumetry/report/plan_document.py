@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from flr_volumetry.assessment.model import CongestionFinding
+    from flr_volumetry.assessment.pathway import Pathway, RuleForecast
     from flr_volumetry.resection import Resection, ResectionPlan, Surface
     from flr_volumetry.volumetry.circulation import CutOff
     from flr_volumetry.volumetry.consequences import Consequences
+    from flr_volumetry.volumetry.forecast import Band, GrowthModel
 
 Json = dict[str, Any]
 
@@ -145,4 +147,63 @@ def congestion_json(finding: CongestionFinding) -> Json:
         "threshold": float(finding.rule.threshold),
         "values": [{"retained_function": w, "value": float(v)} for w, v in finding.values],
         "question": finding.question.value,
+    }
+
+
+def pathway_json(pathway: Pathway | None) -> Json:
+    """Return growth asked for and growth forecast, as plain values.
+
+    Parameters
+    ----------
+    pathway : Pathway or None
+        As `flr_volumetry.assessment.pathway.embolization_pathway` found it.
+
+    Returns
+    -------
+    dict
+        `forecasts`, of the technique of the plan or of PVE; `options`, every technique; `needs`, by protocol.
+    """
+    if pathway is None:
+        return {"forecasts": [], "options": [], "needs": []}
+    return {
+        "forecasts": [
+            {
+                "technique": pathway.technique.value,
+                "planned": pathway.planned,
+                "cirrhosis": pathway.cirrhosis,
+                "model": _model(pathway.model),
+                "bands": [_band(b) for b in pathway.bands],
+                "rules": [_rule_forecast(r) for r in pathway.rules],
+            }
+        ],
+        "options": [
+            {"technique": o.technique.value, "model": _model(o.model), "bands": [_band(b) for b in o.bands]}
+            for o in pathway.options
+        ],
+        "needs": [{"protocol": n.protocol, "state": n.state.value} for n in pathway.needs],
+    }
+
+
+def _model(model: GrowthModel) -> Json:
+    return {
+        "median_growth": model.median,
+        "band_80": list(model.band_80),
+        "tau_weeks": list(model.tau_weeks),
+        "source": model.source,
+        "evidence": model.evidence,
+    }
+
+
+def _band(band: Band) -> Json:
+    return {"weeks": band.weeks, "median_ml": band.median_ml, "band_80_ml": list(band.band_80_ml)}
+
+
+def _rule_forecast(forecast: RuleForecast) -> Json:
+    return {
+        "rule": forecast.rule.id,
+        "protocol": forecast.protocol,
+        "threshold_ml": float(forecast.threshold_ml),
+        "required_growth": float(forecast.required_growth),
+        "need": forecast.need.value,
+        "probabilities": [{"weeks": w, "probability": p} for w, p in forecast.probabilities],
     }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from flr_volumetry.assessment.model import Finding, Summary
+    from flr_volumetry.assessment.pathway import Pathway
 
 FINDING_HEADS = ("rule", "index", "asks for", "value", "state", "margin")
 STYLES = {
@@ -82,6 +83,11 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
     if summary.volumes.lesions:
         yield from (_heading("Lesions"), _indented(_lesions(summary)))
     yield from (_heading("Consequences for what stays"), _indented(_consequences(summary)))
+    pathway = summary.assessment.pathway
+    if pathway is not None:
+        planned = "as planned" if pathway.planned else "not in the plan: what it could do"
+        yield _heading(f"After {wording.TECHNIQUES[pathway.technique]} ({planned})")
+        yield _indented(_growth(pathway))
     if summary.assessment.conclusion:
         yield from (_heading("In words"), *(_item(sentence) for sentence in summary.assessment.conclusion))
     yield from _not_evaluable(summary)
@@ -232,6 +238,25 @@ def _consequences(summary: Summary) -> RenderableType:
     for finding in summary.assessment.congestion:
         name = wording.clean(f"{finding.rule.id} with congestion")
         table.add_row(Text(name), Text(wording.VEIN_QUESTIONS[finding.question]))
+    return table
+
+
+def _growth(pathway: Pathway) -> RenderableType:
+    """Return the forecast, and for the rules not yet reached how probable they are to be."""
+    from rich.text import Text
+
+    table = _table("", *(f"{b.weeks:g} weeks" for b in pathway.bands))
+    table.add_row(Text("remnant, median"), *(wording.ml(b.median_ml) for b in pathway.bands))
+    table.add_row(
+        Text("central 80 %"), *(f"{b.band_80_ml[0]:.0f} to {b.band_80_ml[1]:.0f} mL" for b in pathway.bands)
+    )
+    for rule in pathway.rules:
+        if rule.required_growth:
+            needed = wording.quantity(rule.required_growth, "fraction")
+            title = f"P({rule.rule.id}), asks {needed} growth"
+            table.add_row(
+                Text(wording.clean(title)), *(wording.probability(p) for _, p in rule.probabilities)
+            )
     return table
 
 

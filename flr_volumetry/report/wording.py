@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from flr_volumetry.anatomy import ROMAN
 from flr_volumetry.assessment.model import Evidence, State, VeinQuestion
+from flr_volumetry.assessment.pathway import GrowthNeed
+from flr_volumetry.volumetry.forecast import Technique
 
 if TYPE_CHECKING:
     from flr_volumetry.assessment.model import CongestionFinding, Finding, Index, Summary
@@ -75,6 +77,21 @@ VEIN_QUESTIONS = {
     VeinQuestion.CONSIDER: "reached only with the congested part: consider reconstruction, "
     "acceptance or augmentation",
     VeinQuestion.AUGMENT_FIRST: "not reached even with the congested part: augmentation comes first",
+}
+
+
+TECHNIQUES = {
+    Technique.PVE: "portal vein embolization",
+    Technique.PVE_WITH_SEGMENT_4: "portal vein embolization with segment IV",
+    Technique.LVD: "liver venous deprivation",
+    Technique.ALPPS: "ALPPS",
+}
+
+GROWTH_NEEDS = {
+    GrowthNeed.NONE: "reached without growth",
+    GrowthNeed.WITHIN: "within the review's range of 20 to 40 %",
+    GrowthNeed.TYPICAL: "needs the review's typical range of 20 to 40 %",
+    GrowthNeed.BEYOND: "beyond the review's range; segment IV, LVD or ALPPS come into discussion",
 }
 
 

@@ -225,7 +225,7 @@ class Forecast:
         float
             From 0 to 1.
         """
-        return float(self.weight[self._ml(weeks) >= ml].sum())
+        return min(1.0, float(self.weight[self._ml(weeks) >= ml].sum()))
 
     def growth_at(self, weeks: float) -> tuple[float, float, float]:
         """Return the relative growth at a time.

@@ -15,6 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from flr_volumetry.anatomy import Structure
+from flr_volumetry.assessment import assess
 from flr_volumetry.assessment.model import CongestionFinding, State, VeinQuestion
 from flr_volumetry.errors import Caveat
 from flr_volumetry.report import (
@@ -25,6 +26,7 @@ from flr_volumetry.report import (
     report_schema,
     summary_text,
 )
+from flr_volumetry.report.forecast_chart import forecast_chart
 from flr_volumetry.report.page import SECTIONS
 from flr_volumetry.volumetry.circulation import CutOff
 from flr_volumetry.volumetry.consequences import EffectiveRemnant
@@ -515,3 +517,50 @@ def test_a_borderline_value_is_told_what_the_source_says_of_either_side(summary)
     answer = words_of(page.sections["answer"])
     assert "if below: consider portal vein embolization" in answer
     assert "if above: volume is judged sufficient" in answer
+
+
+@pytest.fixture(scope="module")
+def growing(summary):
+    """The case with a forecast of its own volumes, against its own findings."""
+    volumes = summary.volumes
+    protocols = summary.assessment.protocols
+    patient = summary.patient
+    judged = assess(volumes, patient, protocols)
+    return replace(summary, assessment=judged)
+
+
+def test_the_forecast_stands_on_the_page_in_the_document_and_in_the_summary(growing, validator, pictures):
+    path = growing.assessment.pathway
+    page = Page(render_html(growing, pictures))
+    rows = page.rows("pathway")
+    pve = next(row for row in rows if row[0] == "portal vein embolization")
+    assert pve[3].startswith(f"{path.bands[2].median_ml:.1f} mL")
+    rule = next(row for row in rows if row[0].startswith(f"{path.rules[0].rule.id} "))
+    assert rule[1] == f"{path.rules[0].threshold_ml:.1f} mL"
+    assert "never a promise" in words_of(page.sections["pathway"])
+
+    document = report_json(growing)
+    validator.validate(document)
+    (forecast,) = document["pathway"]["forecasts"]
+    assert [b["median_ml"] for b in forecast["bands"]] == [b.median_ml for b in path.bands]
+    assert [o["technique"] for o in document["pathway"]["options"]] == ["pve", "pve_s4", "lvd", "alpps"]
+    assert [r["rule"] for r in forecast["rules"]] == [r.rule.id for r in path.rules]
+
+    text = " ".join(summary_text(growing, width=120).split())
+    assert "After portal vein embolization (not in the plan: what it could do)" in text
+    assert f"{path.bands[0].median_ml:.1f} mL" in text
+
+
+def test_without_a_forecast_the_page_says_so(page):
+    assert "No forecast was made." in page.sections["pathway"]
+
+
+def test_the_forecast_is_drawn(growing):
+    drawing = forecast_chart(growing.assessment.pathway)
+    (axes,) = drawing.axes
+    lines = [text.get_text() for text in axes.texts]
+    asked = {f"{r.threshold_ml:.0f} mL" for r in growing.assessment.pathway.rules}
+    assert {line.split(":")[0] for line in lines} <= asked
+    assert len(lines) >= 2
+    low, high = axes.get_ylim()
+    assert all(low < r.threshold_ml < high for r in growing.assessment.pathway.rules)
