@@ -137,6 +137,32 @@ def inspect(paths: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - c
         click.echo(render_inspection(found, width=max(80, shutil.get_terminal_size((100, 24)).columns)))
 
 
+@main.command()
+@click.argument("keys", metavar="[KEY]...", nargs=-1)
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with protocols of your own, beside the bundled ones.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+def protocols(keys: tuple[str, ...], folder: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click passes it
+    r"""List the rules there are, their sources, and why one is not evaluated.
+
+    \b
+    Example:
+        flr protocols consensus-20-30-40
+    """
+    from flr_volumetry.app.protocols import protocols_json, render_protocols
+    from flr_volumetry.io.protocols import available_protocols, read_protocols
+
+    with _refusing():
+        found = read_protocols(keys, folder=folder) if keys else available_protocols(folder=folder)
+    if as_json:
+        click.echo(json.dumps(protocols_json(found), indent=2, allow_nan=False))
+    else:
+        click.echo(render_protocols(found, width=max(100, shutil.get_terminal_size((100, 24)).columns)))
+
+
 def _run(case: Case, out_dir: Path) -> None:
     from flr_volumetry.app.run import run_case
     from flr_volumetry.app.write import require_writable, write_outcome
