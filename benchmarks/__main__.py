@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import reading
+from benchmarks import interactive, reading
 from benchmarks.data import make
 
 BUILD = Path("build") / "bench"
@@ -94,6 +94,7 @@ def main(runs: int, naive_runs: int) -> None:
         rows = in_turn(loading, dict.fromkeys(loading, runs))
     table("loading 400 files of 512 x 512", rows, "ours")
     reading.run(data, runs)
+    interactive.run(BUILD, runs)
 
 
 if __name__ == "__main__":

@@ -78,23 +78,44 @@ def five_series(data: Path) -> Path:
     return folder
 
 
+def folder_each(data: Path) -> Path:
+    """Link the five series into a folder each."""
+    folder = data / "each"
+    if (folder / "done").exists():
+        return folder
+    for path in five_series(data).iterdir():
+        if path.name != "done":
+            series = folder / path.name[:2]
+            series.mkdir(parents=True, exist_ok=True)
+            (series / path.name[2:]).hardlink_to(path)
+    (folder / "done").touch()
+    return folder
+
+
 def scan_headers(data: Path, runs: int) -> None:
-    """Headers of 2,000 files in five series in one folder, grouped and sorted."""
+    """Headers of 2,000 files in five series, in one folder and in a folder each, grouped and sorted."""
     import SimpleITK as sitk
 
     from flr_volumetry.io import scan
 
-    folder = five_series(data)
+    one, each = five_series(data), folder_each(data)
+    layouts = {
+        "one folder": (one, [one]),
+        "a folder each": (each, sorted(p for p in each.iterdir() if p.is_dir())),
+    }
+    for name, (root, folders) in layouts.items():
 
-    def ours() -> None:
-        assert len(scan([folder]).images()) == SERIES
+        def ours(root: Path = root) -> None:
+            assert len(scan([root]).images()) == SERIES
 
-    def simple_itk() -> None:
-        for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
-            assert len(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)) == SHAPE[2]
+        def simple_itk(folders: list[Path] = folders) -> None:
+            for folder in folders:
+                for uid in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)):
+                    files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
+                    assert len(files) == SHAPE[2]
 
-    contenders = {"ours": ours, "SimpleITK IDs + FileNames": simple_itk}
-    show("headers of 2,000 files in 5 series", take_turns(contenders, min(runs, 3)))
+        contenders = {"ours": ours, "SimpleITK IDs + FileNames": simple_itk}
+        show(f"headers of 2,000 files in 5 series, {name}", take_turns(contenders, min(runs, 3)))
 
 
 def load_compressed(data: Path, runs: int) -> None:

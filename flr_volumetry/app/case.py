@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import Field, ValidationError
 
 from flr_volumetry.app.sections import (
     AssessmentSection,
     CaseSection,
     ImageSection,
-    MaskEntry,
     MasksSection,
     PatientSection,
-    Section,
     StageSection,
     StudySection,
+    TerritoriesSection,
 )
+from flr_volumetry.app.tables import Section
 from flr_volumetry.errors import CaseError, UnreadableError
-from flr_volumetry.images import Grid, Mask
 from flr_volumetry.resection import ResectionPlan
 
-PLACEHOLDER = Mask(Grid((1, 1, 1), np.eye(4)), np.ones((1, 1, 1), dtype=bool), "placeholder")
+if TYPE_CHECKING:
+    from flr_volumetry.app.drawn import PlanFiles
 
 
 class Case(Section):
@@ -40,18 +38,19 @@ class Case(Section):
     image: ImageSection | None = None
     study: StudySection | None = None
     masks: MasksSection = MasksSection()
+    territories: TerritoriesSection = TerritoriesSection()
     stage: list[StageSection] = Field(min_length=1)
     assessment: AssessmentSection = AssessmentSection()
     folder: Path = Field(default=Path(), exclude=True)
     sha256: str = Field(default="", exclude=True)
 
-    def plan(self, remnant: Callable[[MaskEntry | None], Mask] = lambda _: PLACEHOLDER) -> ResectionPlan:
+    def plan(self, files: PlanFiles | None = None) -> ResectionPlan:
         """Return the plan as a value of the core.
 
         Parameters
         ----------
-        remnant : callable
-            Reads an imported remnant; without it a placeholder stands for it, which is
+        files : PlanFiles, optional
+            What the plan takes from files; without it something stands for them, which is
             enough to check the rest of the plan.
 
         Returns
@@ -64,7 +63,7 @@ class Case(Section):
         PlanError
             If a resection cannot be meant: an unknown hepatectomy, a normal without length.
         """
-        return ResectionPlan(tuple(stage.value(n, remnant) for n, stage in enumerate(self.stage, start=1)))
+        return ResectionPlan(tuple(stage.value(n, files) for n, stage in enumerate(self.stage, start=1)))
 
     def with_series(self, series: str) -> Case:
         """Return the same case with another choice of series, as ``--series`` gives it.
@@ -107,7 +106,12 @@ class Case(Section):
 
     def resolve(self, path: str) -> Path:
         """Return a path of the case file, taken relative to it."""
-        return self.folder / Path(path).expanduser()
+        try:
+            return self.folder / Path(path).expanduser()
+        except RuntimeError as error:
+            raise UnreadableError(
+                f"{path}: there is no such user's folder; write the path out.", reason="not_found"
+            ) from error
 
 
 def read_case(path: Path) -> Case:
@@ -132,10 +136,11 @@ def read_case(path: Path) -> Case:
     """
     try:
         raw = path.read_bytes()
-    except OSError as error:
-        raise UnreadableError(f"{path}: the case file cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UnreadableError(f"{path}: the case file cannot be read: {why}") from error
     try:
-        data = tomllib.loads(raw.decode("utf-8"))
+        data = tomllib.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise CaseError(
             f"{path}: a case file is TOML, and this is not: {error}", reason="not_toml"
@@ -216,6 +221,7 @@ def _explained(error: ValidationError, where: str) -> CaseError:
 
 def _place(loc: tuple[int | str, ...]) -> str:
     kinds = {"plane", "planes", "hepatectomy", "segments", "wedge", "ablation", "remnant_mask"}
+    kinds |= {"surface", "curve", "markup", "territory"}
     words: list[str] = []
     for n, part in enumerate(loc):
         if isinstance(part, int):

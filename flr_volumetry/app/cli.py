@@ -8,7 +8,7 @@ import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +25,11 @@ OUT = click.option(
     type=click.Path(file_okay=True, path_type=Path),
     required=True,
     help="Folder for the report, its figures and its JSON; made if absent.",
+)
+ROOT = click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that relative paths of the case file start from; its own folder if not given.",
 )
 
 
@@ -68,11 +73,7 @@ def main() -> None:
 @main.command()
 @click.argument("case_file", metavar="CASE.toml", type=click.Path(path_type=Path))
 @OUT
-@click.option(
-    "--root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder that relative paths of the case file start from; its own folder if not given.",
-)
+@ROOT
 @click.option("--series", help="Which series of the image folder: its number in the list, or its UID.")
 def run(case_file: Path, out_dir: Path, root: Path | None, series: str | None) -> None:
     r"""Measure the remnant of a planned resection, and write the report.
@@ -161,6 +162,62 @@ def protocols(keys: tuple[str, ...], folder: Path | None, as_json: bool) -> None
         click.echo(json.dumps(protocols_json(found), indent=2, allow_nan=False))
     else:
         click.echo(render_protocols(found, width=max(100, shutil.get_terminal_size((100, 24)).columns)))
+
+
+@main.command()
+@click.argument("case_file", metavar="CASE.toml", type=click.Path(path_type=Path))
+@OUT
+@ROOT
+@click.option(
+    "--margin", "margin_mm", type=float, default=5.0, show_default=True, help="Margin wished for, mm."
+)
+@click.option(
+    "--least-flr", "least_percent", type=float, default=20.0, show_default=True, help="Least remnant, %."
+)
+@click.option("--weeks", type=float, default=4.0, show_default=True, help="From embolization to stage two.")
+@click.option("--no-wedges", is_flag=True, help="Consider no wedges.")
+@click.option("--no-ablations", is_flag=True, help="Consider no ablations.")
+@click.option("--one-stage", is_flag=True, help="Consider no two-stage plans.")
+@click.option("--one-piece", is_flag=True, help="The remnant must hang together.")
+@click.option("--adjacent", is_flag=True, help="Two neighbouring segments must be spared.")
+@click.option("--partial", is_flag=True, help="Give plans though some lesion cannot be cleared.")
+def search(case_file: Path, out_dir: Path, root: Path | None, partial: bool, **asked: Any) -> None:  # noqa: FBT001 - click passes it
+    r"""Find which resections clear all lesions, and what each leaves.
+
+    Segments, portal territories, wedges, ablations and their combinations, in one stage and in two.
+    Those that no other beats are printed, drawn, and written as plans for flr run. The plan of the case
+    file itself is not looked at.
+
+    \b
+    Example:
+        flr search sample_data/case.toml --out build/search --margin 5
+    """
+    from flr_volumetry.app.case import read_case
+    from flr_volumetry.app.search import SEARCH, search_case, write_search
+    from flr_volumetry.app.write import require_writable
+    from flr_volumetry.planning import SearchSettings
+    from flr_volumetry.report.search_page import search_text
+
+    with _refusing(), _progress() as tell:
+        settings = SearchSettings(
+            margin_mm=asked["margin_mm"],
+            weeks=asked["weeks"],
+            least_flr=asked["least_percent"] / 100,
+            wedges=not asked["no_wedges"],
+            ablations=not asked["no_ablations"],
+            two_stages=not asked["one_stage"],
+            one_piece=asked["one_piece"],
+            adjacent_pair=asked["adjacent"],
+        )
+        case = read_case(case_file)
+        if root is not None:
+            case = case.with_root(root)
+        require_writable(out_dir, SEARCH)
+        result = search_case(case, settings, allow_partial=partial, tell=tell)
+        page = write_search(result, out_dir, case_id=case.case.id)
+    width = max(100, shutil.get_terminal_size((100, 24)).columns)
+    click.echo(search_text(result, case_id=case.case.id, width=width), nl=False)
+    click.echo(f"search: {page}", err=True)
 
 
 def _run(case: Case, out_dir: Path) -> None:

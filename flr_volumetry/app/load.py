@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flr_volumetry.anatomy import SEGMENTS, Structure
+from flr_volumetry.app.cuts import MarkupEntry, RemnantEntry, SurfaceEntry
+from flr_volumetry.app.drawn import PlanFiles, description, read_drawing
 from flr_volumetry.assessment.model import InputFile
 from flr_volumetry.errors import CaseError, Caveat
 from flr_volumetry.images import Grid, Image, LabelMap, Mask, Source
 from flr_volumetry.io import read_image, read_label_map, read_mask, read_study
+from flr_volumetry.io.files import digest, stored
 from flr_volumetry.liver import Liver, Masks, crop_liver
+from flr_volumetry.resection import RemnantResection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flr_volumetry.app.case import Case
-    from flr_volumetry.app.sections import MaskEntry
+    from flr_volumetry.app.drawn import Drawing, DrawnFile
+    from flr_volumetry.app.tables import MaskEntry
+    from flr_volumetry.resection import ResectionPlan
 
 READERS = 2
+_Found = tuple[Liver, list[InputFile], "Callable[[MaskEntry | None], Mask]"]
 VESSELS = (
     ("portal_vein", Structure.PORTAL_VEIN),
     ("hepatic_veins", Structure.HEPATIC_VEINS),
@@ -40,13 +47,13 @@ class Loaded:
         Cropped and checked.
     inputs : tuple of InputFile
         Every file, for the provenance.
-    remnant : callable
-        Gives an imported remnant: of a file, or, for None, the study's own.
+    files : PlanFiles
+        What the plan takes from files.
     """
 
     liver: Liver
     inputs: tuple[InputFile, ...]
-    remnant: Callable[[MaskEntry | None], Mask]
+    files: PlanFiles
 
 
 def load_case(case: Case) -> Loaded:
@@ -67,13 +74,32 @@ def load_case(case: Case) -> Loaded:
     FlrError
         If an input cannot be read, or the masks do not fit.
     """
+    # Small files that a person drew come first: what is wrong with them is said before the scan is read.
+    inputs, drawings = _drawings(case)
     if case.study is not None:
-        return _from_study(case, case.study.path, case.study.series)
-    with ThreadPoolExecutor(READERS) as pool:
-        return _from_files(case, pool)
+        liver, found, remnant = _from_study(case, case.study.path, case.study.series)
+    else:
+        with ThreadPoolExecutor(READERS) as pool:
+            liver, found, remnant = _from_files(case, pool)
+    return Loaded(liver, (*found, *inputs), PlanFiles(remnant, drawings))
 
 
-def _from_study(case: Case, path: str, series: str | None) -> Loaded:
+def _drawings(case: Case) -> tuple[list[InputFile], dict[DrawnFile, Drawing]]:
+    """Read every file in which a cut was drawn, each once."""
+    inputs: list[InputFile] = []
+    drawings: dict[DrawnFile, Drawing] = {}
+    for number, stage in enumerate(case.stage, start=1):
+        for entry in stage.resections:
+            file = entry.drawn if isinstance(entry, (SurfaceEntry, MarkupEntry)) else None
+            if file is not None and file not in drawings:
+                path = case.resolve(file.path)
+                drawings[file] = read_drawing(file, path)
+                words = description(drawings[file])
+                inputs.append(InputFile(f"cut, stage {number}", file.path, digest([stored(path)]), words))
+    return inputs, drawings
+
+
+def _from_study(case: Case, path: str, series: str | None) -> _Found:
     study = read_study(case.resolve(path), series=series)
     found = study.structures
     segments, liver = found.segments, found.liver
@@ -100,7 +126,7 @@ def _from_study(case: Case, path: str, series: str | None) -> Loaded:
             )
         return found.remnant
 
-    return Loaded(replace(whole, caveats=(*found.caveats, *whole.caveats)), tuple(inputs), remnant)
+    return replace(whole, caveats=(*found.caveats, *whole.caveats)), inputs, remnant
 
 
 def _roles(
@@ -111,7 +137,7 @@ def _roles(
     yield from ((structure.value.replace("_", " "), mask) for structure, mask in vessels)
 
 
-def _from_files(case: Case, pool: ThreadPoolExecutor) -> Loaded:
+def _from_files(case: Case, pool: ThreadPoolExecutor) -> _Found:
     inputs: list[InputFile] = []
     masks = case.masks
     image: Image | None = None
@@ -148,7 +174,32 @@ def _from_files(case: Case, pool: ThreadPoolExecutor) -> Loaded:
             )
         return _mask(case, entry, grid)
 
-    return Loaded(cropped, tuple(inputs), remnant)
+    return cropped, inputs, remnant
+
+
+def imported_remnants(case: Case, plan: ResectionPlan) -> list[InputFile]:
+    """Return the remnants that a plan imports, for the provenance.
+
+    Parameters
+    ----------
+    case : Case
+        The case.
+    plan : ResectionPlan
+        Its plan, with the files read.
+
+    Returns
+    -------
+    list of InputFile
+        In the plan's order.
+    """
+    found: list[InputFile] = []
+    for number, (section, stage) in enumerate(zip(case.stage, plan.stages, strict=True), start=1):
+        for entry, cut in zip(section.resections, stage.resections, strict=True):
+            if isinstance(entry, RemnantEntry) and isinstance(cut, RemnantResection):
+                path = entry.file.path if entry.file else case.study.path if case.study else ""
+                mask = cut.mask
+                found.append(_input(f"remnant, stage {number}", path, mask.source, f"{mask.ml:.1f} mL"))
+    return found
 
 
 def _mask(case: Case, entry: MaskEntry, grid: Grid | None) -> Mask:

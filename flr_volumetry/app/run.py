@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from flr_volumetry.app.load import load_case
+from flr_volumetry.app.load import imported_remnants, load_case
+from flr_volumetry.app.vessels import with_plan_territories
 from flr_volumetry.assessment.engine import assess
 from flr_volumetry.assessment.model import PlannedCut, Provenance, Summary
 from flr_volumetry.io.protocols import read_protocols
@@ -76,9 +77,11 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     protocols = read_protocols(tuple(case.assessment.protocols), folder=folder)
     tell("reading image and masks")
     loaded = load_case(case)
-    liver, inputs = loaded.liver, loaded.inputs
     tell("cutting")
-    partition = resect(liver, case.plan(loaded.remnant))
+    plan = case.plan(loaded.files)
+    liver = with_plan_territories(loaded.liver, plan, case)
+    partition = resect(liver, plan)
+    inputs = (*loaded.inputs, *imported_remnants(case, plan))
     tell("measuring")
     volumes = measure(liver, partition)
     consequences = weigh(liver, partition)

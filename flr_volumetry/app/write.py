@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.errors import OutputError
 from flr_volumetry.images import LabelMap
-from flr_volumetry.io import write_label_map
+from flr_volumetry.io import plan_markups, write_label_map, write_markups
 from flr_volumetry.report import figures, render_html, report_json, summary_text
 
 if TYPE_CHECKING:
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from flr_volumetry.app.run import Outcome
 
 REPORT = "report.json"
+MARKUPS = "plan.mrk.json"
 PARTIAL = ".partial-"
 OLD = "-old"
 
 
 def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None] = lambda _: None) -> Path:
     """Write report.json, report.html, summary.txt, the figures and the partition.
+
+    Planes, closed curves and patches of the plan are written as plan.mrk.json, which 3D Slicer opens.
 
     Everything is first written to a folder beside `out_dir` (inside it, where it is a
     mounted volume), which then takes its name: a run that is interrupted leaves the
@@ -65,6 +68,9 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
         _put(folder / "report.html", render_html(outcome.summary, pictures))
         _put(folder / "summary.txt", summary_text(outcome.summary))
         write_label_map(folder / "partition.nii.gz", partition_on_scan(outcome))
+        markups = plan_markups(outcome.partition.plan)
+        if markups:
+            write_markups(folder / MARKUPS, markups)
         document = report_json(outcome.summary, outputs=_listing(folder, outcome))
         _put(folder / REPORT, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return out_dir / "report.html"
@@ -99,32 +105,51 @@ def partition_on_scan(outcome: Outcome) -> LabelMap:
 
 def _listing(folder: Path, outcome: Outcome) -> list[dict[str, Any]]:
     pieces = {str(p.label): p.title for p in outcome.partition.pieces}
-    listing: list[dict[str, Any]] = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        entry: dict[str, Any] = {
-            "path": path.relative_to(folder).as_posix(),
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
-        if path.name == "partition.nii.gz":
+    listing = files_of(folder)
+    for entry in listing:
+        if entry["path"] == "partition.nii.gz":
             entry["labels"] = pieces
-        listing.append(entry)
     return listing
 
 
-def require_writable(out_dir: Path) -> None:
+def files_of(folder: Path) -> list[dict[str, Any]]:
+    """List the files of a folder with their digests, as a later run needs them to know its own.
+
+    Parameters
+    ----------
+    folder : Path
+        Complete but for the listing.
+
+    Returns
+    -------
+    list of dict
+        `path` relative to the folder, and `sha256`.
+    """
+    return [
+        {
+            "path": path.relative_to(folder).as_posix(),
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in sorted(p for p in folder.rglob("*") if p.is_file())
+    ]
+
+
+def require_writable(out_dir: Path, marker: str = REPORT) -> None:
     """Refuse, before any work is done, a folder that could not be written at the end.
 
     Parameters
     ----------
     out_dir : Path
         As `write_outcome` will get it.
+    marker : str
+        A file that an earlier result of the kind holds.
 
     Raises
     ------
     OutputError
         If it holds somebody else's files, or cannot be written.
     """
-    with _staging((Path.cwd() / out_dir).resolve(), REPORT):
+    with _staging((Path.cwd() / out_dir).resolve(), marker):
         pass
 
 

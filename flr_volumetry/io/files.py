@@ -10,6 +10,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,8 @@ class StoredFile:
 
     Parameters
     ----------
-    path : Path
-        The file, or the archive.
+    where : str
+        The path of the file, or of the archive.
     size : int
         Its length, bytes; of a member, unpacked.
     member : str
@@ -42,28 +43,33 @@ class StoredFile:
         The open archive, shared by its members.
     """
 
-    path: Path
+    where: str
     size: int
     member: str = ""
     archive: zipfile.ZipFile | None = field(default=None, repr=False, compare=False)
 
     @property
+    def path(self) -> Path:
+        """The file, or the archive."""
+        return Path(self.where)
+
+    @property
     def label(self) -> str:
         """What to call it in a message."""
-        return f"{self.path}!{self.member}" if self.member else str(self.path)
+        return f"{self.where}!{self.member}" if self.member else self.where
 
     @property
     def name(self) -> str:
         """Last part of its path."""
-        return self.member.rsplit("/", 1)[-1] if self.member else self.path.name
+        return self.member.rsplit("/", 1)[-1] if self.member else os.path.basename(self.where)  # noqa: PTH119
 
     @property
     def folder(self) -> str:
         """Where it lies."""
         if not self.member:
-            return str(self.path.parent)
+            return os.path.dirname(self.where) or os.curdir  # noqa: PTH120
         inside = self.member.rpartition("/")[0]
-        return f"{self.path}!{inside}" if inside else str(self.path)
+        return f"{self.where}!{inside}" if inside else self.where
 
     def read(self, offset: int, length: int) -> bytes:
         """Return up to `length` bytes from `offset`; fewer where the file ends.
@@ -89,9 +95,10 @@ class StoredFile:
                 with self.archive.open(self.member) as stream:
                     stream.seek(offset)
                     return stream.read(length)
-            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            descriptor = os.open(self.where, os.O_RDONLY | getattr(os, "O_BINARY", 0))
             try:
-                os.lseek(descriptor, offset, os.SEEK_SET)
+                if offset:
+                    os.lseek(descriptor, offset, os.SEEK_SET)
                 return _read_fully(descriptor, length)
             finally:
                 os.close(descriptor)
@@ -125,7 +132,7 @@ class StoredFile:
             buffer[: len(data)] = data
             return len(data)
         try:
-            descriptor = os.open(self.path, os.O_RDONLY)
+            descriptor = os.open(self.where, os.O_RDONLY)
             try:
                 done = 0
                 while done < len(buffer):
@@ -154,7 +161,7 @@ class StoredFile:
             If the file is gone, may not be read, or its archive is damaged.
         """
         try:
-            with self.archive.open(self.member) if self.archive else io.FileIO(self.path) as stream:
+            with self.archive.open(self.member) if self.archive else io.FileIO(self.where) as stream:
                 yield stream
         except OSError as error:
             raise UnreadableError(f"{self.label} cannot be read: {error.strerror or error}.") from error
@@ -200,7 +207,7 @@ def stored(path: str | os.PathLike[str]) -> StoredFile:
         raise UnreadableError(f"{where} does not exist or may not be read.", reason="not_found") from error
     if where.is_dir():
         raise UnreadableError(f"{where} is a folder; name a file in it.", reason="not_a_file")
-    return StoredFile(where, status.st_size)
+    return StoredFile(str(where), status.st_size)
 
 
 def collect(paths: Iterable[str | os.PathLike[str]]) -> list[StoredFile]:
@@ -224,7 +231,8 @@ def collect(paths: Iterable[str | os.PathLike[str]]) -> list[StoredFile]:
     found: list[StoredFile] = []
     for path in paths:
         where = Path(path)
-        if where.is_dir():
+        # Unlike Path.is_dir, this takes a name that cannot exist for one that does not.
+        if os.path.isdir(where):  # noqa: PTH112
             found.extend(_walk(where))
         elif where.suffix.lower() == ARCHIVE_SUFFIX:
             found.extend(_members(stored(where).path))
@@ -254,7 +262,7 @@ def _walk(folder: Path) -> Iterator[StoredFile]:
                 if entry.is_dir():
                     folders.append(entry.path)
                 elif entry.is_file():
-                    yield StoredFile(Path(entry.path), entry.stat().st_size)
+                    yield StoredFile(entry.path, entry.stat().st_size)
             except OSError:
                 continue
         pending.extend(reversed(folders))
@@ -266,10 +274,14 @@ def _members(path: Path) -> Iterator[StoredFile]:
         infos = sorted(archive.infolist(), key=lambda info: info.filename)
     except (OSError, *_BROKEN_ARCHIVE) as error:
         raise UnreadableError(f"{path} is not a zip archive that can be opened: {error}.") from error
+    names = [info.filename for info in infos]
+    twice = next((name for name, after in pairwise(names) if name == after), None)
+    if twice is not None:
+        raise UnreadableError(f"{path} holds two files of one name, {twice}; which is meant cannot be known.")
     for info in infos:
         parts = info.filename.split("/")
         if not info.is_dir() and not parts[-1].startswith(".") and not set(parts) & set(NOT_DATA):
-            yield StoredFile(path, info.file_size, info.filename, archive)
+            yield StoredFile(str(path), info.file_size, info.filename, archive)
 
 
 def digest(files: Sequence[StoredFile]) -> str:

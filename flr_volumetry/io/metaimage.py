@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from flr_volumetry.errors import NotAVolumeError, UnreadableError
 from flr_volumetry.images import Grid
-from flr_volumetry.io.files import StoredFile, stored
-from flr_volumetry.io.voxelfile import Packing, VoxelFile
+from flr_volumetry.io.voxelfile import Packing, VoxelFile, partner_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from flr_volumetry.io.files import StoredFile
 
 MAX_HEADER_BYTES: Final = 1 << 16
 MAX_LENGTH_MM: Final = 1e6
@@ -73,16 +75,18 @@ def read_metaimage_header(file: StoredFile) -> VoxelFile:
             f"{file.label} holds several values for each voxel, not one.", reason="not_scalar"
         )
     element = fields.get("ElementType", "")
-    if element not in _TYPES or not _says(fields, "BinaryData", default="True"):
+    if element not in _TYPES:
         raise UnreadableError(
             f"{file.label}: voxels of type {element!r} are not read.", reason="unsupported_pixels"
         )
     big = _says(fields, "BinaryDataByteOrderMSB") or _says(fields, "ElementByteOrderMSB")
-    packing = Packing.ZLIB if _says(fields, "CompressedData") else Packing.RAW
-    data_file, offset = _data(file, fields, offset)
-    grid = Grid((sizes[0], sizes[1], sizes[2]), _affine(file, fields))
     dtype = np.dtype((">" if big else "<") + _TYPES[element])
-    return VoxelFile(file, grid, dtype, 1.0, 0.0, data_file, offset, packing, fields=fields)
+    packing = Packing.ZLIB if _says(fields, "CompressedData") else Packing.RAW
+    if not _says(fields, "BinaryData", default="True"):
+        packing = Packing.TEXT
+    data_file, offset = _data(file, fields, offset, math.prod(sizes) * dtype.itemsize)
+    grid = Grid((sizes[0], sizes[1], sizes[2]), _affine(file, fields))
+    return VoxelFile(file, grid, dtype, 1.0, 0.0, data_file, offset, packing, fields=fields).with_doubts()
 
 
 def _header(file: StoredFile) -> tuple[dict[str, str], int]:
@@ -172,17 +176,17 @@ def _require_same_letters(file: StoredFile, directions: npt.NDArray[np.float64],
             )
 
 
-def _data(file: StoredFile, fields: dict[str, str], offset: int) -> tuple[StoredFile, int]:
+def _data(file: StoredFile, fields: dict[str, str], offset: int, needed: int) -> tuple[StoredFile, int]:
     name = fields["ElementDataFile"]
     if name.upper() == "LOCAL":
         return file, offset
-    partner = file.path.parent / name
-    if file.member or not name or partner.name != name or not partner.is_file():
-        raise UnreadableError(f"{file.label} keeps its voxels in {name!r}, which is not a file beside it.")
+    partner = partner_of(file, name)
     try:
         skip = int(fields.get("HeaderSize", "0"))
     except ValueError:
-        skip = -1
+        skip = -2
+    if skip == -1 and not _says(fields, "CompressedData"):
+        skip = max(0, partner.size - needed)
     if skip < 0:
         raise UnreadableError(f"{file.label}: a HeaderSize of {fields['HeaderSize'][:20]!r} is not read.")
-    return stored(partner), skip
+    return partner, skip

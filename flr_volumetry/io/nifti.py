@@ -7,6 +7,7 @@ fields that readers repair without a word.
 from __future__ import annotations
 
 import math
+import os
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -30,6 +31,8 @@ precision can be off by so much at the corner of a body scan."""
 AGREE_VOXELS: Final = 0.5
 """Up to this part of the smallest voxel edge the sform is taken with a caveat; beyond it neither is."""
 MIN_SPACING: Final = 1e-6
+QUATERNION_ATOL: Final = 1e-3
+"""How much longer than 1 a quaternion may be through rounding; one that is more is none."""
 
 _TYPES: Final = {
     2: "u1",
@@ -140,7 +143,7 @@ def read_nifti_header(file: StoredFile, head: bytes | None = None) -> VoxelFile:
             f"{file.label}: voxels of type {fields.datatype} are not read.", reason="unsupported_pixels"
         )
     affine, caveats = _affine(file, fields, shape)
-    slope, intercept = _rescaling(fields)
+    slope, intercept = _rescaling(file, fields)
     gzipped = packed[:2] == b"\x1f\x8b"
     data_file, offset = _data(file, fields)
     return VoxelFile(
@@ -154,7 +157,7 @@ def read_nifti_header(file: StoredFile, head: bytes | None = None) -> VoxelFile:
         Packing.GZIP if gzipped else Packing.RAW,
         offset if gzipped else 0,
         caveats=caveats,
-    )
+    ).with_doubts()
 
 
 def _fields(head: bytes) -> _Fields:
@@ -210,25 +213,38 @@ def _shape(file: StoredFile, fields: _Fields) -> tuple[int, int, int]:
     return sizes[0], sizes[1], sizes[2]
 
 
-def _rescaling(fields: _Fields) -> tuple[float, float]:
-    """Return slope and intercept; a slope of 0 means none (nifti1.h, scl_slope)."""
-    if fields.slope == 0 or not math.isfinite(fields.slope) or not math.isfinite(fields.intercept):
+def _rescaling(file: StoredFile, fields: _Fields) -> tuple[float, float]:
+    """Return slope and intercept; a slope of 0 means none (nifti1.h, scl_slope), and so does NaN."""
+    if fields.slope == 0 or math.isnan(fields.slope):
         return 1.0, 0.0
+    if not math.isfinite(fields.slope) or not math.isfinite(fields.intercept):
+        raise NotAVolumeError(
+            f"{file.label}: a slope of {fields.slope:g} and an intercept of {fields.intercept:g} leave no "
+            "values.",
+            reason="bad_rescale",
+        )
     return float(fields.slope), float(fields.intercept)
 
 
 def _data(file: StoredFile, fields: _Fields) -> tuple[StoredFile, int]:
     if fields.magic[1:2] != b"+":
-        partner = file.path.with_suffix(".img")
-        if file.member or file.path.suffix.lower() != ".hdr" or not partner.is_file():
+        names = [file.path.with_suffix(ending) for ending in (".img", ".IMG")]
+        partner = next((name for name in names if os.path.isfile(name)), None)  # noqa: PTH113
+        if file.member or file.path.suffix.lower() != ".hdr" or partner is None:
             raise UnreadableError(
-                f"{file.label} keeps its voxels in a second file, {partner.name}, which is not there."
+                f"{file.label} keeps its voxels in a second file, {names[0].name}, which is not there."
             )
+        if not math.isfinite(fields.vox_offset):
+            raise _nowhere(file)
         return stored(partner), max(0, int(fields.vox_offset))
     least = 352 if fields.magic == b"n+1\0" else 544
     if not math.isfinite(fields.vox_offset) or not 0 <= fields.vox_offset < 1 << 40:
-        raise UnreadableError(f"{file.label}: its voxels begin at an impossible place.")
+        raise _nowhere(file)
     return file, max(least, int(fields.vox_offset))
+
+
+def _nowhere(file: StoredFile) -> UnreadableError:
+    return UnreadableError(f"{file.label}: its voxels begin at an impossible place.")
 
 
 def _affine(
@@ -314,6 +330,8 @@ def _qform(fields: _Fields) -> npt.NDArray[np.float64]:
     """Return the rotation of a unit quaternion, scaled and shifted (nifti1.h, method 2)."""
     b, c, d = fields.quaternion
     rest = 1.0 - (b * b + c * c + d * d)
+    if rest < -QUATERNION_ATOL:
+        return np.zeros((4, 4))
     if rest < 0:
         norm = math.sqrt(1.0 - rest)
         b, c, d = b / norm, c / norm, d / norm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from typing import TYPE_CHECKING, Final
@@ -10,11 +11,12 @@ import numpy as np
 
 from flr_volumetry.errors import NotAVolumeError, UnreadableError
 from flr_volumetry.images import Grid
-from flr_volumetry.io.files import StoredFile, stored
-from flr_volumetry.io.voxelfile import Packing, VoxelFile
+from flr_volumetry.io.voxelfile import Packing, VoxelFile, partner_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from flr_volumetry.io.files import StoredFile
 
 MAGIC: Final = b"NRRD00"
 MAX_HEADER_BYTES: Final = 1 << 22
@@ -50,6 +52,13 @@ _PACKINGS: Final = {
     "text": Packing.TEXT,
     "txt": Packing.TEXT,
     "ascii": Packing.TEXT,
+    "hex": Packing.HEX,
+}
+_UNITS_MM: Final = {
+    **dict.fromkeys(("mm", "millimeter", "millimetre", "millimeters", "millimetres", "", "???"), 1.0),
+    **dict.fromkeys(("um", "µm", "micron", "microns", "micrometer", "micrometre"), 0.001),
+    **dict.fromkeys(("cm", "centimeter", "centimetre"), 10.0),
+    **dict.fromkeys(("m", "meter", "metre"), 1000.0),
 }
 _VECTOR: Final = re.compile(r"none|\(([^()]*)\)")
 _ALIASES: Final = {
@@ -91,22 +100,26 @@ def read_nrrd_header(file: StoredFile) -> VoxelFile:
             reason="unknown_orientation",
         )
     layers, shape, affine = _lattice(file, fields, np.array(_TO_LPS[space]))
-    data_file, offset = _data(file, fields, offset)
     packing = _PACKINGS.get(fields.get("encoding", "").lower())
     if packing is None:
         raise UnreadableError(f"{file.label}: voxels of encoding {fields.get('encoding')!r} are not read.")
+    dtype = _dtype(file, fields)
+    data_file, offset = _data(file, fields, offset)
+    needed = math.prod((layers, *shape)) * dtype.itemsize
+    offset, skipped = _skips(file, fields, data_file, offset, packing, needed)
     return VoxelFile(
         file,
         Grid(shape, affine),
-        _dtype(file, fields),
+        dtype,
         1.0,
         0.0,
         data_file,
         offset,
         packing,
+        skipped,
         layers=layers,
         fields=fields,
-    )
+    ).with_doubts()
 
 
 def _header(file: StoredFile) -> tuple[dict[str, str], int]:
@@ -151,23 +164,24 @@ def _lattice(
     columns = _directions(file, fields, len(sizes))
     spatial = [n for n, column in enumerate(columns) if column is not None]
     steps = [column for column in columns if column is not None]
-    others = [n for n in range(len(sizes)) if n not in spatial]
-    if len(spatial) != 3 or len(sizes) > 4 or (others and others != [0]):
+    others = [n for n in range(len(sizes)) if n not in spatial and sizes[n] > 1]
+    if len(spatial) != 3 or (others and others != [0]):
         raise NotAVolumeError(
             f"{file.label} has axes of {sizes}, of which {len(spatial)} lie in the patient: "
             "it holds several volumes.",
             reason="four_d" if len(sizes) > 3 else "missing_geometry",
         )
     kinds = fields.get("kinds", "").lower().split()
-    if others and kinds[:1] not in (["list"], ["vector"]) and sizes[0] > 1:
+    declares = any(key.startswith("Segment") for key in fields)
+    if others and not (declares and kinds[:1] in (["list"], ["vector"])):
         raise NotAVolumeError(
             f"{file.label} holds {sizes[0]} values of kind {kinds[:1]} for each voxel, not one.",
-            reason="not_scalar",
+            reason="four_d" if kinds[:1] == ["list"] else "not_scalar",
         )
     affine = np.eye(4)
     affine[:3, :3] = np.column_stack(steps)
     affine[:3, 3] = _vector(file, fields.get("space origin", ""), "space origin")
-    affine[:3] *= to_lps[:, None]
+    affine[:3] *= to_lps[:, None] * _unit_mm(file, fields)
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if np.abs(affine).max() > MAX_LENGTH_MM or abs(np.linalg.det(affine[:3, :3])) <= 1e-3 * np.prod(lengths):
         raise NotAVolumeError(
@@ -175,6 +189,19 @@ def _lattice(
         )
     shape = (sizes[spatial[0]], sizes[spatial[1]], sizes[spatial[2]])
     return sizes[0] if others else 1, shape, affine
+
+
+def _unit_mm(file: StoredFile, fields: dict[str, str]) -> float:
+    """Return the unit of the patient's axes, mm; millimetres where the file does not say."""
+    named = set(re.findall(r'"([^"]*)"', fields.get("space units", "")))
+    found = {_UNITS_MM.get(name.strip().lower()) for name in named} or {1.0}
+    unit = found.pop()
+    if found or unit is None:
+        raise NotAVolumeError(
+            f"{file.label}: its axes are in units of {', '.join(sorted(named))[:80]!r}, which are not read.",
+            reason="missing_geometry",
+        )
+    return unit
 
 
 def _directions(file: StoredFile, fields: dict[str, str], count: int) -> list[npt.NDArray[np.float64] | None]:
@@ -217,19 +244,34 @@ def _dtype(file: StoredFile, fields: dict[str, str]) -> np.dtype[np.generic]:
 
 
 def _data(file: StoredFile, fields: dict[str, str], offset: int) -> tuple[StoredFile, int]:
-    for skip in ("line skip", "byte skip"):
-        if fields.get(skip, "0") != "0":
-            raise UnreadableError(f"{file.label}: an NRRD with {skip} is not read.")
     name = fields.get("data file")
     if name is None:
         return file, offset
-    partner = file.path.parent / name
-    if (
-        file.member
-        or name.split()[0] == "LIST"
-        or "%" in name
-        or partner.name != name
-        or not partner.is_file()
-    ):
-        raise UnreadableError(f"{file.label} keeps its voxels in {name!r}, which is not a file beside it.")
-    return stored(partner), 0
+    if name.startswith("LIST") or "%" in name:
+        raise UnreadableError(f"{file.label} keeps its voxels in several files, which are not read.")
+    return partner_of(file, name), 0
+
+
+def _skips(
+    file: StoredFile,
+    fields: dict[str, str],
+    data_file: StoredFile,
+    offset: int,
+    packing: Packing,
+    needed: int,
+) -> tuple[int, int]:
+    """Return where the data begins after the lines and bytes to be skipped, and how much once unpacked."""
+    lines, skip = (_whole(file, fields, name) or [0] for name in ("line skip", "byte skip"))
+    if len(lines) != 1 or len(skip) != 1 or lines[0] < 0 or skip[0] < -1:
+        raise UnreadableError(f"{file.label}: its line skip or byte skip is no number of lines or bytes.")
+    if lines[0]:
+        head = data_file.read(offset, MAX_HEADER_BYTES).split(b"\n", lines[0])
+        if len(head) <= lines[0]:
+            raise UnreadableError(f"{data_file.label} has fewer lines than are to be skipped.")
+        offset += sum(len(line) + 1 for line in head[: lines[0]])
+    if skip[0] == -1:
+        # "Skip to the end" is defined for raw data alone (format.html, byte skip).
+        if packing is not Packing.RAW or data_file.size - offset < needed:
+            raise UnreadableError(f"{file.label}: a byte skip of -1 has no meaning for its data.")
+        return data_file.size - needed, 0
+    return (offset, skip[0]) if packing in {Packing.GZIP, Packing.BZIP2} else (offset + skip[0], 0)

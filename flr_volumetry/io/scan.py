@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from flr_volumetry.errors import Caveat, FlrError, NotAVolumeError, UnreadableError
+from flr_volumetry.errors import FlrError, NotAVolumeError, UnreadableError
 from flr_volumetry.io.dicom import tags
 from flr_volumetry.io.dicom.classes import ENHANCED_CLASSES, MASK_CLASSES, SLICE_CLASSES, class_name
+from flr_volumetry.io.dicom.directory import DIRECTORY_NAME, directory_caveats, is_directory
 from flr_volumetry.io.dicom.header import FIRST_READ_BYTES, Header, read_header
 from flr_volumetry.io.dicom.series import Series, group, series_of
 from flr_volumetry.io.files import StoredFile, collect
@@ -25,12 +26,12 @@ from flr_volumetry.io.nrrd import read_nrrd_header
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from flr_volumetry.errors import Caveat
     from flr_volumetry.io.dicom.stacks import Stack
     from flr_volumetry.io.voxelfile import VoxelFile
 
     Progress = Callable[[int, int], None]
 
-DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
 _DAMAGED = frozenset({"unreadable", "truncated"})
 _VOXEL_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -144,32 +145,32 @@ def scan(
         If a path does not exist, or an archive is damaged.
     """
     named = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    files = collect(named)
+    files = collect(_meant(path) for path in named)
     headers: list[Header] = []
     found: list[Found] = []
-    directories = 0
+    directories: list[Header] = []
     for number, file in enumerate(files):
         if progress is not None:
             progress(number, len(files))
         item = _identify(file)
         if not isinstance(item, Header):
             found.append(item)
-        elif _is_directory(item):
-            directories += 1
+        elif is_directory(item):
+            directories.append(item)
         else:
             headers.append(item)
     if progress is not None:
         progress(len(files), len(files))
     found = [*_dicom(headers), *found]
-    caveats = []
-    if directories:
-        caveats.append(
-            Caveat(
-                "dicomdir",
-                f"{directories} DICOMDIR found; the files were read themselves, not its list of them.",
-            )
-        )
-    return Scan(tuple(found), tuple(caveats))
+    return Scan(tuple(found), directory_caveats(directories, files))
+
+
+def _meant(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return what a path stands for: of a DICOMDIR the folder that it describes."""
+    where = os.fspath(path)
+    if os.path.basename(where).upper() == DIRECTORY_NAME and os.path.isfile(where):  # noqa: PTH113, PTH119
+        return os.path.dirname(where) or os.curdir  # noqa: PTH120
+    return path
 
 
 def _identify(file: StoredFile) -> Header | Found:
@@ -187,13 +188,17 @@ def _identify(file: StoredFile) -> Header | Found:
             return Found(Kind.IMAGE, file.label, (file,), voxels=reader(file))
         except FlrError as error:
             return Found(Kind.IMAGE, file.label, (file,), refusal=error)
-    return Found(Kind.OTHER, file.label, (file,), refusal=_no_format(file))
+    return Found(Kind.OTHER, file.label, (file,), refusal=_no_format(file, head))
 
 
-def _no_format(file: StoredFile) -> FlrError:
+def _no_format(file: StoredFile, head: bytes) -> FlrError:
     """Return why a file is of no format that is read; a copy that failed is not passed over as a text."""
     if file.size == 0:
         return UnreadableError(f"{file.label} is empty.", reason="truncated")
+    if nifti_head(file, head)[128:132] == b"DICM":
+        return UnreadableError(f"{file.label} is a DICOM file packed with gzip; unpack it first.")
+    if not head.strip(b"\0"):
+        return UnreadableError(f"{file.label} begins with nothing but zeros: its copy failed. Copy it again.")
     if file.name.lower().endswith(_DICOM_SUFFIXES):
         return UnreadableError(f"{file.label} is named like a DICOM file, but is none.")
     return NotAVolumeError(f"{file.label} is no image that is read here.", reason="not_an_image")
@@ -208,10 +213,6 @@ def _reader_of(file: StoredFile, head: bytes) -> Callable[[StoredFile], VoxelFil
     if is_nifti(nifti_head(file, head)) or file.name.lower().endswith(_VOXEL_SUFFIXES):
         return read_nifti_header
     return None
-
-
-def _is_directory(header: Header) -> bool:
-    return header.file.name.upper() == "DICOMDIR" or header.attributes.text(tags.SOP_CLASS) == DIRECTORY_CLASS
 
 
 def _dicom(headers: list[Header]) -> list[Found]:

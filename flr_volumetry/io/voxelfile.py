@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import bz2
 import math
+import os
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from flr_volumetry.errors import Caveat, UnreadableError
+from flr_volumetry.io.files import stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +29,8 @@ MAX_RATIO: Final = 1100
 READ_BYTES: Final = 1 << 18
 WRITE_BYTES: Final = 1 << 20
 MAX_VOXELS: Final = 1 << 34
+GZIP_BYTES: Final = 18
+"""The least that a gzip file is long."""
 
 
 class Packing(Enum):
@@ -36,6 +41,7 @@ class Packing(Enum):
     ZLIB = "zlib"
     BZIP2 = "bzip2"
     TEXT = "text"
+    HEX = "hex"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +109,81 @@ class VoxelFile:
         count = math.prod(shape)
         needed = count * self.dtype.itemsize
         self._require_possible(count, needed)
+        try:
+            flat = self._flat(count, needed)
+        except MemoryError as error:
+            raise UnreadableError(
+                f"{self.file.label} needs {needed} bytes of memory, which are not to be had.",
+                reason="too_large",
+            ) from error
+        return flat.reshape(shape, order="F")
+
+    def _flat(self, count: int, needed: int) -> npt.NDArray[Any]:
         if self.packing is Packing.TEXT:
-            return self._numbers(count).reshape(shape, order="F")
+            return self._numbers(count)
         # Zeroed memory costs nothing until it is written to, and most of a mask never is.
         flat = np.zeros(count, dtype=self.dtype)
         buffer = flat.data.cast("B")
         if self.packing is Packing.RAW:
             got = self.data_file.readinto(self.data_offset, buffer)
+        elif self.packing is Packing.HEX:
+            data = self._digits()
+            got = min(len(data), needed)
+            buffer[:got] = data[:got]
         else:
             got = self._unpack_into(buffer)
         if got < needed:
             raise self._cut_short(got, needed)
         if not self.dtype.isnative:
             flat = flat.byteswap(inplace=True).view(self.dtype.newbyteorder("="))
-        return flat.reshape(shape, order="F")
+        return flat
+
+    def _digits(self) -> bytes:
+        text = self.data_file.read(self.data_offset, self.data_file.size - self.data_offset)
+        try:
+            return bytes.fromhex(text.decode("ascii"))
+        except ValueError as error:
+            raise UnreadableError(f"{self.data_file.label}: its voxels are no hexadecimal digits.") from error
+
+    def with_doubts(self) -> VoxelFile:
+        """Return the header with the doubts that any format of voxels can raise.
+
+        Returns
+        -------
+        VoxelFile
+            With caveats if the file holds more than its header says, or if its place looks
+            like nobody set it.
+        """
+        found = []
+        surplus, slice_bytes = self._surplus(), math.prod(self.grid.shape[:2]) * self.dtype.itemsize
+        if surplus >= slice_bytes:
+            found.append(
+                Caveat(
+                    "extra_voxels",
+                    f"{self.data_file.label} holds {surplus} bytes more than its header says; "
+                    "if the size in the header is wrong, so is the volume.",
+                )
+            )
+        if np.array_equal(np.abs(self.grid.affine), np.eye(4)):
+            found.append(
+                Caveat(
+                    "default_geometry",
+                    f"{self.file.label} has voxels of exactly 1 mm and its first one at the origin, which is "
+                    "what programs write that were told nothing; check volumes, left and right.",
+                )
+            )
+        return replace(self, caveats=self.caveats + tuple(found))
+
+    def _surplus(self) -> int:
+        """Return how many bytes of voxels there are beyond those needed, as far as that can be seen."""
+        needed = math.prod((self.layers, *self.grid.shape)) * self.dtype.itemsize
+        if self.packing is Packing.RAW:
+            return self.data_file.size - self.data_offset - needed
+        if self.packing is Packing.GZIP and not self.data_file.member and self.data_file.size >= GZIP_BYTES:
+            # The last four bytes of a gzip member are the length of what it unpacks to (RFC 1952).
+            end = self.data_file.read(self.data_file.size - 4, 4)
+            return int.from_bytes(end, "little") - self.skipped - needed
+        return 0
 
     def _require_possible(self, count: int, needed: int) -> None:
         there = self.data_file.size
@@ -126,6 +193,8 @@ class VoxelFile:
             there = there * MAX_RATIO
         elif self.packing is Packing.TEXT:
             there, needed = there - self.data_offset, count
+        elif self.packing is Packing.HEX:
+            there = (there - self.data_offset) // 2
         elif self.packing is Packing.BZIP2:
             there = there << 20
         if there < needed or count > MAX_VOXELS:
@@ -155,12 +224,47 @@ class VoxelFile:
     def _numbers(self, count: int) -> npt.NDArray[Any]:
         text = self.data_file.read(self.data_offset, self.data_file.size - self.data_offset)
         try:
-            numbers = np.array(text.split()[:count], dtype=np.float64).astype(self.dtype.newbyteorder("="))
+            numbers = np.array(text.split()[:count], dtype=np.float64)
         except ValueError as error:
             raise UnreadableError(f"{self.data_file.label}: its voxels are no numbers.") from error
         if len(numbers) < count:
             raise self._cut_short(len(numbers), count)
-        return numbers
+        with np.errstate(all="ignore"):
+            stored_as = numbers.astype(self.dtype.newbyteorder("="))
+        if self.dtype.kind in "iu" and not np.array_equal(stored_as, numbers):
+            raise UnreadableError(
+                f"{self.data_file.label}: its voxels are no numbers of the type that it says, "
+                f"{self.dtype.name}."
+            )
+        return stored_as
+
+
+def partner_of(file: StoredFile, name: str) -> StoredFile:
+    """Return the file in which another one keeps its voxels.
+
+    Parameters
+    ----------
+    file : StoredFile
+        The header.
+    name : str
+        As it says; relative to its folder.
+
+    Returns
+    -------
+    StoredFile
+        In its folder, or below.
+
+    Raises
+    ------
+    UnreadableError
+        If there is none, or it lies elsewhere.
+    """
+    parts = PurePosixPath(name.replace("\\", "/"))
+    partner = file.path.parent / parts
+    outside = parts.is_absolute() or ".." in parts.parts or not name or "\0" in name
+    if file.member or outside or not os.path.isfile(partner):  # noqa: PTH113
+        raise UnreadableError(f"{file.label} keeps its voxels in {name!r}, which is not a file beside it.")
+    return stored(partner)
 
 
 def unpacked(file: StoredFile, start: int, packing: Packing) -> Iterator[bytes]:

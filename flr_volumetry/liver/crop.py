@@ -210,6 +210,15 @@ def _lesion(
     caveats = [*placed.caveats, *checks.lesion_inside(what, ml, (count - inside) * scan.voxel_ml)]
     if tight is None:
         raise LiverError(f"{what} lies outside the liver", reason="lesion_outside")
+    cut_off = count - int(np.count_nonzero(part[tight]))
+    if cut_off:
+        caveats.append(
+            Caveat(
+                "lesion_cut_off",
+                f"{cut_off * scan.voxel_ml:.2f} of the {ml:.1f} mL of {what} lie beyond the box around the "
+                "liver that is looked at; its longest diameter is that of the part inside, and too short.",
+            )
+        )
     lesion = Lesion(
         number,
         mask.name,

@@ -94,7 +94,7 @@ def render_html(summary: Summary, figures: Sequence[ReportFigure] = ()) -> str:
     str
         Opens offline; every text of the case is escaped.
     """
-    template = _environment().get_template(PAGE_TEMPLATE)
+    template = environment().get_template(PAGE_TEMPLATE)
     findings = summary.assessment.findings
     return template.render(
         summary=summary,
@@ -113,7 +113,8 @@ def render_html(summary: Summary, figures: Sequence[ReportFigure] = ()) -> str:
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates of all pages; texts are escaped and cleaned."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -1,6 +1,8 @@
 """A plan as values; liver and plan to partition; margins."""
 
+from flr_volumetry.resection.area import CutArea, cut_surface
 from flr_volumetry.resection.cut import beyond, resect
+from flr_volumetry.resection.gap import Gap, distance_to
 from flr_volumetry.resection.margin import LesionMargin, longest_diameter_mm, margins
 from flr_volumetry.resection.partition import Partition, Piece
 from flr_volumetry.resection.plan import (
@@ -19,17 +21,29 @@ from flr_volumetry.resection.plan import (
     Waiting,
     WedgeResection,
 )
-from flr_volumetry.resection.surfaces import Surface, TriangleSurface
+from flr_volumetry.resection.quadrics import Patches
+from flr_volumetry.resection.ready import LiveVolumes, ReadyLiver
+from flr_volumetry.resection.rows import LiverRows, tabulate
+from flr_volumetry.resection.subvoxel import lesion_surface
+from flr_volumetry.resection.surfaces import BezierSurface, ClosedCurve, Surface, TriangleSurface
 
 __all__ = [
     "Ablation",
+    "BezierSurface",
+    "ClosedCurve",
     "Combine",
+    "CutArea",
+    "Gap",
     "LesionMargin",
+    "LiveVolumes",
+    "LiverRows",
     "Partition",
+    "Patches",
     "Piece",
     "PieceKind",
     "Plane",
     "PlaneResection",
+    "ReadyLiver",
     "RemnantResection",
     "Resection",
     "ResectionPlan",
@@ -42,7 +56,11 @@ __all__ = [
     "Waiting",
     "WedgeResection",
     "beyond",
+    "cut_surface",
+    "distance_to",
+    "lesion_surface",
     "longest_diameter_mm",
     "margins",
     "resect",
+    "tabulate",
 ]

@@ -11,8 +11,8 @@ from flr_volumetry.anatomy import SEGMENTS
 from flr_volumetry.errors import Caveat, PlanError
 from flr_volumetry.images import Box, Grid, bounding_box, to_grid
 from flr_volumetry.liver.checks import NEGLIGIBLE_ML, part_sizes_ml
-from flr_volumetry.resection.margin import reach
 from flr_volumetry.resection.mesh_cut import beyond_surface
+from flr_volumetry.resection.named import futile, in_order, require_segments, segments_for, territories_for
 from flr_volumetry.resection.partition import REMNANT, Partition, Piece
 from flr_volumetry.resection.plan import (
     Ablation,
@@ -28,15 +28,16 @@ from flr_volumetry.resection.plan import (
     TerritoryResection,
     WedgeResection,
 )
+from flr_volumetry.resection.wedge import zone
 
 if TYPE_CHECKING:
-    from flr_volumetry.liver import Lesion, Liver
+    from collections.abc import Mapping
+
+    from flr_volumetry.liver import Liver
+    from flr_volumetry.resection.quadrics import Patches
 
 ON_PLANE_MM = 1e-6
 """A voxel centre no further beyond a plane than this lies on it, and stays."""
-DISTANCE_ATOL_MM = 1e-4
-"""Room for rounding when a distance is compared with a margin; distances come in float32."""
-MOST_PIECES = 254
 
 Voxels = npt.NDArray[np.bool_]
 
@@ -68,10 +69,9 @@ def resect(liver: Liver, plan: ResectionPlan) -> Partition:
     Notes
     -----
     A voxel belongs wholly to the side its centre is on. A centre on a plane stays. A
-    wedge or an ablation takes every voxel whose centre is at most the margin away from
-    the centre of some voxel of the lesion; the lesion's surface lies up to half a voxel
-    step outside those centres, so a ball of 10 mm with a margin of 7 mm loses 8 % less
-    on a grid of 0.8 x 0.8 x 2.5 mm than the ball of 17 mm holds.
+    wedge or an ablation takes the voxels of the lesion and every voxel whose centre is at
+    most the margin away from the lesion's surface, which runs between the voxels
+    (`flr_volumetry.resection.lesion_surface`).
 
     Examples
     --------
@@ -90,25 +90,18 @@ def resect(liver: Liver, plan: ResectionPlan) -> Partition:
     """
     labels = liver.voxels.astype(np.uint8, order="F")
     pieces: list[Piece] = []
-    label = REMNANT
     left = int(np.count_nonzero(liver.voxels))
-    for number, stage in enumerate(plan.stages, start=1):
-        for resection in stage.resections:
-            label += 1
-            if label > MOST_PIECES:
-                raise PlanError(f"a plan may hold at most {MOST_PIECES - 1} resections")
-            where = f"stage {number} ({stage.name}), {resection.title}"
-            box, goes = _goes(liver, resection, where)
-            part = labels[box]
-            goes &= part == REMNANT
-            count = int(np.count_nonzero(goes))
-            if count == 0:
-                raise PlanError(f"{where} removes nothing from what is left", reason="removes_nothing")
-            left -= count
-            if left == 0:
-                raise PlanError(f"{where} leaves no liver at all", reason="removes_everything")
-            part[goes] = label
-            pieces.append(Piece(label, resection.title, _kind(resection), number, count))
+    for label, (number, resection, where) in enumerate(in_order(plan), start=REMNANT + 1):
+        box, goes = taken_by(liver, resection, where)
+        part = labels[box]
+        goes &= part == REMNANT
+        count = int(np.count_nonzero(goes))
+        left -= count
+        problem = futile(where, count, left)
+        if problem:
+            raise problem
+        part[goes] = label
+        pieces.append(Piece(label, resection.title, kind_of(resection), number, count))
     remnant = Piece(REMNANT, "remnant", PieceKind.REMNANT, 0, left)
     return Partition(
         liver.grid,
@@ -120,12 +113,39 @@ def resect(liver: Liver, plan: ResectionPlan) -> Partition:
     )
 
 
-def _kind(resection: Resection) -> PieceKind:
+def kind_of(resection: Resection) -> PieceKind:
+    """Return what becomes of what a resection takes."""
     return PieceKind.ABLATED if isinstance(resection, Ablation) else PieceKind.RESECTED
 
 
-def _goes(liver: Liver, resection: Resection, where: str) -> tuple[Box, Voxels]:
-    """Box of the liver's grid, and which voxels in it the resection takes, liver or not."""
+def taken_by(
+    liver: Liver, resection: Resection, where: str, *, surfaces: Mapping[int, Patches] | None = None
+) -> tuple[Box, Voxels]:
+    """Find which voxels one resection takes from a whole liver.
+
+    Parameters
+    ----------
+    liver : Liver
+        The liver, with what the resection names.
+    resection : Resection
+        One cut of a plan.
+    where : str
+        Which one, for the messages.
+    surfaces : mapping of int to Patches or None
+        Surfaces of lesions, by number, as far as they are at hand (`lesion_surface`).
+
+    Returns
+    -------
+    tuple of slice
+        A box of the liver's grid, with explicit bounds.
+    ndarray of bool
+        Of the box's shape: what the resection takes in it, liver or not; outside the box it takes nothing.
+
+    Raises
+    ------
+    PlanError
+        If it names a segment, lesion or branch that is not there.
+    """
     whole: Box = (slice(0, liver.grid.shape[0]), slice(0, liver.grid.shape[1]), slice(0, liver.grid.shape[2]))
     match resection:
         case PlaneResection():
@@ -136,7 +156,7 @@ def _goes(liver: Liver, resection: Resection, where: str) -> tuple[Box, Voxels]:
                 goes = goes & side if resection.combine is Combine.ALL else goes | side
             return box, goes
         case SegmentResection():
-            return whole, _in_segments(liver, resection.segments, where)
+            return whole, _in_segments(liver, resection, where)
         case SurfaceResection():
             return whole, beyond_surface(resection.surface, liver)
         case TerritoryResection():
@@ -144,7 +164,7 @@ def _goes(liver: Liver, resection: Resection, where: str) -> tuple[Box, Voxels]:
         case RemnantResection():
             return whole, ~to_grid(resection.mask, liver.grid).voxels
         case WedgeResection() | Ablation():
-            return _around_lesions(liver, resection.lesions, resection.margin_mm, where)
+            return _around_lesions(liver, resection, where, surfaces or {})
 
 
 def beyond(plane: Plane, grid: Grid) -> Voxels:
@@ -167,93 +187,72 @@ def beyond(plane: Plane, grid: Grid) -> Voxels:
     With the voxel centre ``x = A (i, j, k, 1)`` (DICOM PS3.3, Equation C.7.6.2.1-1)
     the distance ``n . (x - p)`` is linear in the index, one term an axis.
     """
-    steps = plane.normal @ grid.affine[:3, :3]
-    offset = float(plane.normal @ (grid.affine[:3, 3] - plane.point_mm))
-    i, j, k = (step * np.arange(n) for step, n in zip(steps, grid.shape, strict=True))
+    i, j, limit = plane_terms(plane, grid)
     rows = j[:, None] + i[None, :]
-    limit = ON_PLANE_MM - offset - k
     slices_first = rows[None, :, :] > limit[:, None, None]
     return np.asarray(slices_first.transpose(2, 1, 0))
 
 
-def _in_segments(liver: Liver, segments: frozenset[int], where: str) -> Voxels:
-    if liver.segments is None:
-        raise PlanError(
-            f"{where} needs a map of the Couinaud segments, and the case has none. "
-            "Give one under [masks] as segments, or cut by planes.",
-            reason="no_segment_map",
-        )
+def plane_terms(
+    plane: Plane, grid: Grid
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Take the distance from a plane apart: voxel (i, j, k) lies beyond it where ``b[j] + a[i] > limit[k]``.
+
+    Parameters
+    ----------
+    plane : Plane
+        Its normal points to what lies beyond.
+    grid : Grid
+        Of any orientation, sheared ones too.
+
+    Returns
+    -------
+    a, b, limit : (n,) float64 ndarray
+        One number for each column, row and slice, mm. Whoever adds and compares them in this order
+        finds the same voxels, rounding included.
+    """
+    steps = plane.normal @ grid.affine[:3, :3]
+    offset = float(plane.normal @ (grid.affine[:3, 3] - plane.point_mm))
+    i, j, k = (step * np.arange(n) for step, n in zip(steps, grid.shape, strict=True))
+    return i, j, ON_PLANE_MM - offset - k
+
+
+def _in_segments(liver: Liver, cut: SegmentResection, where: str) -> Voxels:
+    segments = segments_for(cut, liver, where)
+    labels = segments.ravel(order="F")
+    require_segments(cut, [n for n in SEGMENTS if (labels == n).any()], where)
     wanted = np.zeros(256, dtype=bool)
-    wanted[list(segments)] = True
-    labels = liver.segments.ravel(order="F")
-    absent = [n for n in sorted(segments) if not (labels == n).any()]
-    if absent:
-        present = [n for n in SEGMENTS if (labels == n).any()]
-        raise PlanError(
-            f"{where}: the segment map has no segment {', '.join(map(str, absent))}; "
-            f"it holds {', '.join(map(str, present))}.",
-            reason="unknown_segment",
-        )
-    return np.asarray(wanted[labels].reshape(liver.segments.shape, order="F"))
+    wanted[list(cut.segments)] = True
+    return np.asarray(wanted[labels].reshape(segments.shape, order="F"))
 
 
-def _in_territory(liver: Liver, resection: TerritoryResection, where: str) -> Voxels:
-    territories = liver.territories_of(resection.structure)
-    if territories is None:
-        raise PlanError(
-            f"{where} needs the territories of that vessel, and they are not known. Give its mask under "
-            "[masks]; in a script, add them with flr_volumetry.territories.find_territories.",
-            reason="no_territories",
-        )
+def _in_territory(liver: Liver, cut: TerritoryResection, where: str) -> Voxels:
+    territories = territories_for(cut, liver, where)
     goes = np.zeros(len(territories.branches) + 1, dtype=bool)
-    goes[list(territories.behind(resection.branches))] = True
+    goes[list(territories.behind(cut.branches))] = True
     labels = territories.labels.ravel(order="F")
     return np.asarray(goes[labels].reshape(territories.labels.shape, order="F"))
 
 
 def _around_lesions(
-    liver: Liver, numbers: tuple[int, ...], margin_mm: float, where: str
+    liver: Liver, cut: WedgeResection | Ablation, where: str, surfaces: Mapping[int, Patches]
 ) -> tuple[Box, Voxels]:
     known = {lesion.number: lesion for lesion in liver.lesions}
-    absent = [n for n in numbers if n not in known]
+    absent = [n for n in cut.lesions if n not in known]
     if absent:
         names = ", ".join(f"{n} ({lesion.name})" for n, lesion in known.items()) or "none"
         raise PlanError(
             f"{where}: there is no lesion {', '.join(map(str, absent))}; the case has {names}.",
             reason="unknown_lesion",
         )
-    lesions = [known[n] for n in numbers]
-    boxes = [reach(lesion, margin_mm, liver.grid) for lesion in lesions]
-    low = [min(b[axis].start for b in boxes) for axis in range(3)]
-    high = [max(b[axis].stop for b in boxes) for axis in range(3)]
+    zones = [zone(known[n], cut.margin_mm, liver.grid, surface=surfaces.get(n)) for n in cut.lesions]
+    low = [min(b[axis].start for b, _ in zones) for axis in range(3)]
+    high = [max(b[axis].stop for b, _ in zones) for axis in range(3)]
     goes = np.zeros([b - a for a, b in zip(low, high, strict=True)], dtype=bool, order="F")
-    for lesion, box in zip(lesions, boxes, strict=True):
+    for box, taken in zones:
         inner = tuple(slice(s.start - a, s.stop - a) for s, a in zip(box, low, strict=True))
-        goes[inner] |= _within(lesion, box, margin_mm, liver.grid)
+        goes[inner] |= taken
     return (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])), goes
-
-
-def _within(lesion: Lesion, box: Box, margin_mm: float, grid: Grid) -> Voxels:
-    """Which voxels of a box have their centre within the margin of a lesion voxel's centre."""
-    inside = np.zeros([s.stop - s.start for s in box], dtype=bool, order="F")
-    inside[
-        tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(lesion.box, box, strict=True))
-    ] = lesion.voxels
-    limit = margin_mm + DISTANCE_ATOL_MM
-    if grid.is_orthogonal:
-        import edt
-
-        distance = edt.edt(~inside, anisotropy=grid.spacing_mm, black_border=False)
-        return np.asarray(distance <= limit)
-    # The distance transform of a sheared lattice is not separable along its axes.
-    from scipy.spatial import cKDTree
-
-    tree = cKDTree(grid.centres_mm(np.argwhere(inside)))
-    outside = np.argwhere(~inside)
-    distance, _ = tree.query(grid.centres_mm(outside), distance_upper_bound=limit)
-    near = outside[np.isfinite(distance)]
-    inside[tuple(near.T)] = True
-    return inside
 
 
 def _caveats(liver: Liver, labels: npt.NDArray[np.uint8], plan: ResectionPlan) -> list[Caveat]:
@@ -296,8 +295,8 @@ def _methods(plan: ResectionPlan) -> list[str]:
     ]
     if kinds & {WedgeResection, Ablation}:
         sentences.append(
-            "Wedges and ablations took every liver voxel whose centre lies within the stated margin of the "
-            "centre of a lesion voxel (exact Euclidean distance)."
+            "Wedges and ablations took the lesion and every liver voxel whose centre lies within the stated "
+            "margin of the lesion's surface, a smooth surface between the voxels of its mask."
         )
     if RemnantResection in kinds:
         sentences.append(

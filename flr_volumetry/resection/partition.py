@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from flr_volumetry.errors import Caveat, PlanError
+from flr_volumetry.errors import Caveat, GridError, PlanError
 from flr_volumetry.images import Grid, Mask, read_only
 
 if TYPE_CHECKING:
+    from flr_volumetry.liver import Liver
     from flr_volumetry.resection.plan import PieceKind, ResectionPlan
 
 REMNANT = 1
@@ -88,3 +89,24 @@ class Partition:
     def specimen(self) -> Mask:
         """Everything resected or ablated, in any stage."""
         return Mask(self.grid, self.labels > REMNANT, "specimen")
+
+
+def require_partition_of(liver: Liver, partition: Partition) -> None:
+    """Refuse a partition that was made of another liver.
+
+    Parameters
+    ----------
+    liver : Liver
+        The liver.
+    partition : Partition
+        Said to be of it.
+
+    Raises
+    ------
+    GridError
+        If it lies on another grid, or its pieces are not the liver's voxels.
+    """
+    if not liver.grid.matches(partition.grid):
+        raise GridError("the partition was made of another liver: its grid is not this liver's")
+    if not np.array_equal(partition.labels > 0, liver.voxels):
+        raise GridError("the partition was made of another liver: its pieces are not this liver's voxels")

@@ -213,7 +213,7 @@ class WedgeResection:
     lesions : tuple of int
         Lesion numbers, from 1.
     margin_mm : float
-        Every voxel whose centre is at most this far from a voxel centre of the lesion goes.
+        Every voxel whose centre is at most this far from the lesion's surface goes, and the lesion.
 
     Raises
     ------
@@ -242,7 +242,7 @@ class Ablation:
     lesions : tuple of int
         Lesion numbers, from 1.
     margin_mm : float
-        Every voxel whose centre is at most this far from a voxel centre of the lesion is lost.
+        Every voxel whose centre is at most this far from the lesion's surface is lost, and the lesion.
 
     Raises
     ------

@@ -44,10 +44,10 @@ def closest(ours: Points, theirs: Points) -> tuple[float, int]:
     The largest excess of one of theirs over our supports is a lower bound of its
     distance. Theirs are asked in order of that bound, until it passes the best answer.
     """
-    bound = _excess(ours, theirs, DIRECTIONS[::COARSE])
+    bound = excess(ours, theirs)
     best, at = _nearest(ours, theirs[[int(np.argmin(bound))]], math.inf)
     hopeful = theirs[bound <= best]
-    bound = _excess(ours, hopeful, DIRECTIONS)
+    bound = excess(ours, hopeful, DIRECTIONS)
     order = np.argsort(bound)
     hopeful, bound = hopeful[order], bound[order]
     done, size = 0, FIRST_BATCH
@@ -72,12 +72,27 @@ def not_further_than(ours: Points, theirs: Points) -> float:
     float
         The distance of the most promising of theirs.
     """
-    bound = _excess(ours, theirs, DIRECTIONS[::COARSE])
+    bound = excess(ours, theirs)
     return _nearest(ours, theirs[[int(np.argmin(bound))]], math.inf)[0]
 
 
-def _excess(ours: Points, theirs: Points, directions: Points) -> npt.NDArray[np.float64]:
-    """Return what the distance of each of theirs to ours cannot be less than."""
+def excess(
+    ours: Points, theirs: Points, directions: Points = DIRECTIONS[::COARSE]
+) -> npt.NDArray[np.float64]:
+    """Return what the distance of each of theirs to ours cannot be less than.
+
+    Parameters
+    ----------
+    ours, theirs : (n, 3) float64 ndarray
+        Not empty, in the same units.
+    directions : (m, 3) float64 ndarray
+        Unit vectors along which the supports of ours are taken.
+
+    Returns
+    -------
+    (n,) float64 ndarray
+        One for each of theirs; negative inside the hull of ours.
+    """
     columns = np.ascontiguousarray(theirs.T)
     bound = np.full(len(theirs), -np.inf)
     for direction in directions:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flr_volumetry.anatomy import ROMAN, SEGMENTS
-from flr_volumetry.errors import Caveat, GridError, LiverError, PlanError
+from flr_volumetry.errors import Caveat, LiverError, PlanError
 from flr_volumetry.resection import PieceKind, longest_diameter_mm, margins
 from flr_volumetry.resection.partition import REMNANT
 
@@ -56,14 +56,16 @@ class LesionFacts:
     location : str
         For people: "segment VIII" or "segments VIII and V"; empty without a segment map.
     margin_mm : float
-        Smallest distance from a voxel centre of the lesion to one of the tissue that
-        stays, mm; 0 if part of the lesion stays; infinite if nothing stays.
+        Smallest distance from the lesion's surface to the tissue that stays, mm; 0 if part
+        of the lesion stays; infinite if nothing stays.
     closest_mm : tuple of float or None
-        Where on the lesion that is, LPS mm.
+        Where on the lesion's surface that is, LPS mm.
     remaining_ml : float
         How much of it stays, mL.
     cleared_in_stage : int
         The stage after which nothing of it is left, from 1; 0 if it is not cleared.
+    cut_mm : tuple of float or None
+        Where the tissue that stays is closest to it, LPS mm.
     """
 
     number: int
@@ -76,6 +78,7 @@ class LesionFacts:
     closest_mm: tuple[float, float, float] | None
     remaining_ml: float
     cleared_in_stage: int
+    cut_mm: tuple[float, float, float] | None = None
 
     @property
     def cleared(self) -> bool:
@@ -187,16 +190,13 @@ def measure(liver: Liver, partition: Partition) -> LiverVolumes:
     Raises
     ------
     GridError
-        If the partition is not on the liver's grid.
+        If the partition is of another liver.
     LiverError
         If the lesions fill the liver.
     PlanError
         If what stays is lesion and nothing else.
     """
-    if not liver.grid.matches(partition.grid):
-        raise GridError("the partition was made of another liver: its grid is not this liver's")
-    if not np.array_equal(partition.labels > 0, liver.voxels):
-        raise GridError("the partition was made of another liver: its pieces are not this liver's voxels")
+    lesion_margins = margins(liver, partition)
     ml = liver.grid.voxel_ml
     tumour = _tumour(liver)
     in_label = np.array([p.count for p in partition.pieces], dtype=np.int64)
@@ -208,8 +208,7 @@ def measure(liver: Liver, partition: Partition) -> LiverVolumes:
     _require_parenchyma(total - tumours, remnant - remnant_tumour, total * ml, remnant * ml)
     segments = _segments(liver, partition)
     lesions = tuple(
-        _lesion(lesion, liver, margin)
-        for lesion, margin in zip(liver.lesions, margins(liver, partition), strict=True)
+        _lesion(lesion, liver, margin) for lesion, margin in zip(liver.lesions, lesion_margins, strict=True)
     )
     return LiverVolumes(
         total_ml=total * ml,
@@ -283,6 +282,7 @@ def _lesion(lesion: Lesion, liver: Liver, margin: LesionMargin) -> LesionFacts:
         closest_mm=margin.closest_mm,
         remaining_ml=margin.remaining * ml,
         cleared_in_stage=margin.cleared_in_stage,
+        cut_mm=margin.cut_mm,
     )
 
 
@@ -337,16 +337,16 @@ def _stays(liver: Liver, lesion: LesionFacts) -> Caveat:
 
 def _caveats(liver: Liver, lesions: tuple[LesionFacts, ...]) -> list[Caveat]:
     caveats = [_stays(liver, lesion) for lesion in lesions if not lesion.cleared]
-    step_mm = float(np.linalg.norm(liver.grid.spacing_mm))
+    half_mm = float(np.linalg.norm(liver.grid.spacing_mm)) / 2
     caveats += [
         Caveat(
             "margin_unresolved",
             f"Lesion {lesion.number} {lesion.name!r}: its margin of {lesion.margin_mm:.1f} mm is not "
-            f"larger than the diagonal of a voxel ({step_mm:.1f} mm) and cannot be told "
+            f"larger than half the diagonal of a voxel ({half_mm:.1f} mm) and cannot be told "
             "from contact with the cut.",
         )
         for lesion in lesions
-        if lesion.cleared and lesion.margin_mm <= step_mm
+        if lesion.cleared and lesion.margin_mm <= half_mm
     ]
     return caveats
 
@@ -359,9 +359,12 @@ def _methods(liver: Liver) -> list[str]:
     ]
     if liver.lesions:
         sentences.append(
-            "The margin of a lesion is the smallest Euclidean distance, in the patient, from the centre "
-            "of one of its voxels to the centre of a voxel that stays; the longest diameter is the largest "
-            "distance between two of its voxel centres in three dimensions. A margin so "
-            "measured exceeds the gap between the surfaces by up to one voxel step."
+            "The margin of a lesion is the smallest Euclidean distance, in the patient, from its surface "
+            "to the tissue that stays. Planes, wedges and ablation zones bound that tissue where they say; "
+            "the surfaces of lesions and liver and the borders of segments, territories and imported masks "
+            "were placed between the voxels by smooth patches through their faces: to about a tenth of a "
+            "step where they are curved or oblique to the grid, to half a step where they are flat and "
+            "parallel to it. The longest diameter is the largest distance between two voxel "
+            "centres of a lesion in three dimensions."
         )
     return sentences

@@ -1,6 +1,7 @@
 """Case files: what is understood, and what is refused."""
 
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -198,3 +199,36 @@ def test_unreadable_and_foreign_files_are_refused(tmp_path):
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00not toml")
     with pytest.raises(CaseError, match="a case file is TOML, and this is not"):
         read_case(tmp_path / "x.toml")
+
+
+def test_a_mark_of_the_byte_order_before_the_text_is_passed_over(tmp_path):
+    """Windows editors put one in front of UTF-8."""
+    path = tmp_path / "case.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (HEAD + STAGE).encode())
+
+    assert read_case(path).case.id == "x"
+
+
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan"])
+def test_numbers_that_are_none_are_refused(number):
+    after = STAGE + f'after = {{ procedure = "pve", weeks = {number} }}\n'
+    with pytest.raises(CaseError):
+        case_of(HEAD + after)
+    with pytest.raises(CaseError):
+        case_of(f"{HEAD}{STAGE}[patient]\nweight_kg = {number}\n")
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser/liver.nii.gz", "a" * 5000, "a\0b"])
+def test_a_path_that_cannot_exist_is_refused_as_one_that_does_not(name):
+    from flr_volumetry.io import inspect, read_image, read_mask
+
+    case = case_of(HEAD + STAGE)
+    for read in (read_image, read_mask, inspect):
+        with pytest.raises(UnreadableError) as caught:
+            read(case.resolve(name))
+        assert caught.value.reason == "not_found"
+
+
+def test_a_case_file_of_an_impossible_name_is_refused():
+    with pytest.raises(UnreadableError):
+        read_case(Path("a\0b"))

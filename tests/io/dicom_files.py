@@ -101,7 +101,7 @@ def write_slices(
         for name, value in spec.extra.items():
             setattr(ds, name, value)
         ds.PixelData = np.ascontiguousarray(voxels[:, :, k].T).tobytes()
-        ds["PixelData"].VR = "OW"
+        ds["PixelData"].VR = "OB" if ds.BitsAllocated == 8 else "OW"
         if spec.edit:
             spec.edit(ds, k)
         path = folder / f"im{k:04d}{spec.suffix}"
@@ -173,7 +173,7 @@ def write_enhanced(
     for name, value in spec.extra.items():
         setattr(ds, name, value)
     ds.PixelData = b"".join(np.ascontiguousarray(values.T).tobytes() for values, _ in frames)
-    ds["PixelData"].VR = "OW"
+    ds["PixelData"].VR = "OB" if ds.BitsAllocated == 8 else "OW"
     if spec.edit:
         spec.edit(ds, 0)
     save(ds, path, spec.syntax)

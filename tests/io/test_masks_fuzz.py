@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import time
 import warnings
 
@@ -16,7 +17,7 @@ from flr_volumetry.images import Grid
 from flr_volumetry.io import inspect, read_masks, read_structures
 from tests.io.geometry import AFFINES
 from tests.io.mask_files import RoiSpec, SegSpec, write_rtstruct, write_seg, write_segnrrd
-from tests.io.test_fuzz import MAX_SECONDS, apply, damages
+from tests.io.test_fuzz import MAX_GROWTH_KB, MAX_SECONDS, apply, damages
 from tests.io.test_rtstruct import in_patient, star
 from tests.io.test_segnrrd import TWO, layers
 
@@ -76,6 +77,8 @@ def test_a_damaged_file_of_masks_is_refused_or_read_but_nothing_else(seeds, tmp_
                 read(folder)
         assert time.monotonic() - began < MAX_SECONDS
 
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_GROWTH_KB

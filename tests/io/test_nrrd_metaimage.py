@@ -110,7 +110,7 @@ def test_other_encodings_are_read(tmp_path, endian, encoding, pack):
         ("sizes: 7 6 5", "sizes: 7 6 x", "unreadable"),
         ("type: short", "type: block", "unsupported_pixels"),
         ("endian: {endian}\n", "", "unreadable"),
-        ("encoding: {encoding}", "encoding: hex", "unreadable"),
+        ("encoding: {encoding}", "encoding: zrl", "unreadable"),
     ],
 )
 def test_an_nrrd_that_cannot_be_placed_or_read_is_refused(tmp_path, old, new, expected):

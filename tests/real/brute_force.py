@@ -97,10 +97,13 @@ def main(data):
     plans = {
         "right_hepatectomy_segments": [right],
         "right_hepatectomy_plane": [liver & (side > 0)],
+        # A lesion's surface lies up to half a voxel's diagonal outside its voxels' centres.
         "two_stage": [liver & (distance[1] <= 5.0), right],
+        "two_stage_most": [liver & (distance[1] <= 5.0 + np.linalg.norm(spacing) / 2), right],
     }
     return {
         "voxel_ml": float(np.prod(spacing)) / 1000,
+        "diagonal_mm": float(np.linalg.norm(spacing)),
         "portal_vein": int(portal.sum()),
         "plans": {
             name: results(liver, lesions, segments, removed, spacing, distance)

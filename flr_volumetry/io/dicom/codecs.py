@@ -34,14 +34,23 @@ MAX_RLE_RATIO: Final = 64
 JPEG_LS_FRAME: Final = b"\xff\xf7"
 """Start of frame (ISO 14495-1, C.2.2): length, precision, then rows and columns."""
 
+JPEG_2000_STYLE: Final = b"\xff\x52"
+"""Coding style marker (ISO 15444-1, A.6.1): length, style, then what begins with order and layers."""
+
 JPEG_2000_SIZE: Final = b"\xff\x4f\xff\x51"
 """Start of codestream and size marker (ISO 15444-1, A.5.1): length, capabilities, then the sizes."""
 
 NO_FRAME: Final = frozenset({0xC4, 0xC8, 0xCC})
 """JPEG markers among those of a start of frame that are none: tables and a reserved one."""
 
+WAVELET: Final = 13
+"""Where the wavelet is said, from the beginning of that marker."""
+
 HEADER_BYTES: Final = 1 << 16
 """How far into a frame its header is looked for."""
+
+MAX_ITEMS_WALKED: Final = 1 << 16
+"""So many fragments are followed to the end of a file; more are left to decoding."""
 
 _ITEM = struct.Struct("<HHI")
 
@@ -61,6 +70,36 @@ class FrameSize:
     rows: int
     columns: int
     bits: int
+
+
+def is_closed(header: Header) -> bool:
+    """Whether the fragments of a file reach their end, seen from their lengths alone.
+
+    Parameters
+    ----------
+    header : Header
+        Of a file with encapsulated pixels.
+
+    Returns
+    -------
+    bool
+        False if the file ends before the mark that closes them.
+    """
+    file, pos = header.file, header.pixel_offset
+    if header.syntax == DEFLATED:
+        return True
+    # A member of an archive is unpacked from its beginning for every read.
+    whole = file.read(0, file.size) if file.member else b""
+    for _ in range(MAX_ITEMS_WALKED):
+        if pos + _ITEM.size > file.size:
+            return False
+        mark = whole[pos : pos + _ITEM.size] if whole else file.read(pos, _ITEM.size)
+        group, element, length = _ITEM.unpack(mark.ljust(_ITEM.size, b"\0"))
+        if group << 16 | element != tags.ITEM:
+            # What is no mark at all is damage, which decoding reports.
+            return True
+        pos += _ITEM.size + length
+    return True
 
 
 def fragments(header: Header) -> list[bytes]:
@@ -224,3 +263,24 @@ def _jpeg_2000(data: bytes, size: FrameSize) -> npt.NDArray[Any]:
     columns, rows, left, top = struct.unpack_from(">4I", data, start + 8)
     _require((rows - top, columns - left), size)
     return np.asarray(import_module("imagecodecs").jpeg2k_decode(data))
+
+
+def loses(data: bytes, header: Header) -> bool:
+    """Whether a compressed frame shows by itself that it was compressed with loss.
+
+    Parameters
+    ----------
+    data : bytes
+        One of `fragments`.
+    header : Header
+        Of its file.
+
+    Returns
+    -------
+    bool
+        True for JPEG 2000 of the irreversible wavelet (ISO 15444-1, table A.20), whatever the header says.
+    """
+    if header.syntax not in JPEG_2000:
+        return False
+    start = data.find(JPEG_2000_STYLE, 0, HEADER_BYTES)
+    return 0 <= start < len(data) - WAVELET and data[start + WAVELET] == 0

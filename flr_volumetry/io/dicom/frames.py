@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from flr_volumetry.errors import NotAVolumeError
 from flr_volumetry.io.dicom import tags
@@ -17,6 +18,9 @@ MAX_FRAMES: Final = 1 << 20
 
 Vector = tuple[float, float, float]
 
+DIMENSIONS: Final = tuple(f"dimension {number}" for number in range(1, 7))
+"""Indices of multi-frame images along what their maker calls dimensions (PS3.3, C.7.6.17)."""
+
 SPLIT_KEYS: Final = (
     "stack",
     "temporal position",
@@ -27,9 +31,18 @@ SPLIT_KEYS: Final = (
     "flip angle",
     "image type",
     "acquisition number",
+    "acquisition time",
+    "tube voltage",
+    "kernel",
+    "diffusion direction",
+    *DIMENSIONS,
     "file",
 )
 """By what the images of one series may differ when it holds several volumes."""
+ONLY_AT_ONE_PLACE: Final = frozenset(
+    {"acquisition time", "tube voltage", "kernel", "diffusion direction", *DIMENSIONS}
+)
+"""Those that tell images of one place apart, but say nothing of images that lie unevenly."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +62,7 @@ class Frame:
     spacing : tuple of float or None
         Distance between rows, then between columns, mm.
     slope, intercept : float or None
-        Rescaling of stored values; None where the file has none.
+        Rescaling of stored values; None where the file has none, NaN where it is no number.
     keys : tuple of str
         Values by which a series may be split, in the order of `SPLIT_KEYS`.
     """
@@ -88,8 +101,12 @@ def _exactly(numbers: tuple[float, ...], count: int) -> tuple[float, ...] | None
     return numbers if len(numbers) == count else None
 
 
-def _one(numbers: tuple[float, ...]) -> float | None:
-    return numbers[0] if len(numbers) == 1 else None
+def _rescaling(a: Attributes, tag: int) -> float | None:
+    """Return one number of the rescaling: None where it is not there, NaN where it is no number."""
+    if not a.raw(tag).strip(b" \0"):
+        return None
+    numbers = a.floats(tag)
+    return numbers[0] if len(numbers) == 1 else math.nan
 
 
 def _plain(number: float | None) -> str:
@@ -120,6 +137,11 @@ def frame_of(header: Header) -> Frame:
         a.text(tags.FLIP_ANGLE),
         a.text(tags.IMAGE_TYPE),
         a.text(tags.ACQUISITION_NUMBER),
+        a.text(tags.ACQUISITION_TIME),
+        a.text(tags.TUBE_VOLTAGE),
+        a.text(tags.KERNEL),
+        a.raw(tags.DIFFUSION_DIRECTION).hex(),
+        *[""] * len(DIMENSIONS),
         "",
     )
     return Frame(
@@ -128,8 +150,8 @@ def frame_of(header: Header) -> Frame:
         _vector(a.floats(tags.POSITION)),
         _exactly(a.floats(tags.ORIENTATION), 6),
         _exactly(a.floats(tags.PIXEL_SPACING), 2),
-        _one(a.floats(tags.SLOPE)),
-        _one(a.floats(tags.INTERCEPT)),
+        _rescaling(a, tags.SLOPE),
+        _rescaling(a, tags.INTERCEPT),
         keys,
     )
 
@@ -202,16 +224,28 @@ def _enhanced(header: Header, index: int, own: Attributes, common: Attributes) -
         "",
         f"{frame_type} {text(tags.MR_FRAME_TYPE, tags.COMPLEX_COMPONENT)}".strip(),
         str(content.unsigned(tags.FRAME_ACQUISITION_NUMBER) or "") if content else "",
+        *[""] * 4,
+        *_dimensions(content),
         header.file.label,
     )
-    a = header.attributes
+    values = _group(own, common, tags.PIXEL_TRANSFORMATION)
+    if values is None or tags.SLOPE not in values:
+        values = header.attributes
     return Frame(
         header,
         index,
         _vector(numbers(tags.PLANE_POSITION, tags.POSITION)),
         _exactly(numbers(tags.PLANE_ORIENTATION, tags.ORIENTATION), 6),
         _exactly(numbers(tags.PIXEL_MEASURES, tags.PIXEL_SPACING), 2),
-        _one(numbers(tags.PIXEL_TRANSFORMATION, tags.SLOPE) or a.floats(tags.SLOPE)),
-        _one(numbers(tags.PIXEL_TRANSFORMATION, tags.INTERCEPT) or a.floats(tags.INTERCEPT)),
+        _rescaling(values, tags.SLOPE),
+        _rescaling(values, tags.INTERCEPT),
         keys,
     )
+
+
+def _dimensions(content: Attributes | None) -> list[str]:
+    """Return the index of a frame along each of its dimensions; empty for those it has not."""
+    raw = content.raw(tags.DIMENSION_VALUES) if content else b""
+    order: Literal["big", "little"] = "big" if content and content.big_endian else "little"
+    indices = [str(int.from_bytes(raw[n : n + 4], order)) for n in range(0, len(raw), 4)]
+    return [*indices, *[""] * len(DIMENSIONS)][: len(DIMENSIONS)]

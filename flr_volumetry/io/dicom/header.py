@@ -6,6 +6,7 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from flr_volumetry.errors import UnreadableError
@@ -31,6 +32,8 @@ FIRST_READ_BYTES: Final = 16 * 1024
 MAX_HEADER_BYTES: Final = 256 << 20
 """Attributes before the pixels; the largest real ones, contours, stay below a quarter of it."""
 MAX_INFLATED_BYTES: Final = 2 << 30
+KNOWN_BYTES: Final = 128
+"""Longer numbers, contours, are not kept: they do not come again."""
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -49,6 +52,18 @@ _CODECS = {
         for number, part in {100: 1, 101: 2, 109: 3, 110: 4, 144: 5, 127: 6, 126: 7, 138: 8, 148: 9}.items()
     },
 }
+
+
+def _decimals(value: bytes) -> tuple[float, ...]:
+    try:
+        numbers = tuple(map(float, value.strip(b" \0").split(b"\\")))
+    except ValueError:
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()
+
+
+_known_decimals = lru_cache(maxsize=1024)(_decimals)
+"""Slices of one series have most of their numbers in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +108,8 @@ class Attributes:
 
     def floats(self, tag: int) -> tuple[float, ...]:
         """Return decimal strings as numbers; empty where there are none, or one is no finite number."""
-        try:
-            numbers = tuple(float(part) for part in self.raw(tag).strip(b" \0").split(b"\\"))
-        except ValueError:
-            return ()
-        return numbers if all(map(math.isfinite, numbers)) else ()
+        value = self.raw(tag)
+        return _known_decimals(value) if len(value) <= KNOWN_BYTES else _decimals(value)
 
     def double(self, tag: int) -> float | None:
         """Return a binary double."""
@@ -146,6 +158,8 @@ class Header:
         Its length, bytes; `parsing.UNDEFINED` where it is encapsulated in fragments.
     complete : bool
         Whether the header ends between attributes, not within one.
+    pixel_vr : bytes
+        Value representation of the pixel data; empty where the syntax leaves it out.
     """
 
     file: StoredFile
@@ -154,6 +168,7 @@ class Header:
     pixel_offset: int
     pixel_length: int
     complete: bool = True
+    pixel_vr: bytes = b""
 
     def read(self, offset: int, length: int) -> bytes:
         """Return bytes of the data set, inflated if it is deflated.
@@ -227,6 +242,7 @@ def read_header(
         found.end if found.pixel_length >= 0 else -1,
         found.pixel_length,
         found.complete,
+        found.pixel_vr,
     )
 
 
@@ -247,7 +263,7 @@ def _file_meta(data: bytes) -> tuple[int, str]:
         start = _PREAMBLE
     elif data[:2] in {b"\x02\0", b"\x08\0"} and data[3:4] == b"\0" and len(data) >= 12:
         start = 0
-    elif data[:4] == b"\0\x08\0\x05":
+    elif data[:3] == b"\0\x08\0" and data[4:6] in {b"CS", b"UI", b"UL"}:
         return 0, EXPLICIT_BIG
     else:
         return -1, ""

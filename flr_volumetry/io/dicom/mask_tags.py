@@ -1,9 +1,11 @@
-"""Attributes of segmentations and structure sets, by the keyword of PS3.6."""
+"""Attributes of segmentations, structure sets and directories, by the keyword of PS3.6."""
 
 from __future__ import annotations
 
 from typing import Final
 
+DIRECTORY_RECORDS: Final = 0x00041220
+REFERENCED_FILE: Final = 0x00041500
 CODE_VALUE: Final = 0x00080100
 CODING_SCHEME: Final = 0x00080102
 CODE_MEANING: Final = 0x00080104
@@ -54,7 +56,7 @@ SEQUENCES: Final = frozenset(
         *(PLANE_POSITION_SLIDE, PROPERTY_CATEGORY, SEGMENT_IDENTIFICATION, PROPERTY_TYPE),
         *(PROPERTY_TYPE_MODIFIER, REFERENCED_FRAMES_OF_REFERENCE, RT_REFERENCED_STUDY),
         *(RT_REFERENCED_SERIES, CONTOUR_IMAGE, ROI_CONTOUR, CONTOUR, ROI_OBSERVATIONS),
-        *(ROI_IDENTIFICATION_CODE,),
+        *(ROI_IDENTIFICATION_CODE, DIRECTORY_RECORDS),
     }
 )
 """Sequences among them, which implicit encoding does not mark as such."""

@@ -14,77 +14,20 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from flr_volumetry.errors import Caveat, NotAVolumeError, UnreadableError
-from flr_volumetry.io.dicom import tags
-from flr_volumetry.io.dicom.codecs import LOSSY, NATIVE, FrameSize, decode, fragments
+from flr_volumetry.io.dicom.codecs import LOSSY, NATIVE, decode, fragments, loses
+from flr_volumetry.io.dicom.coding import INT16, Coding, coding_of
 from flr_volumetry.io.dicom.header import DEFLATED, Header, is_encapsulated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
+    from flr_volumetry.io.dicom.codecs import FrameSize
     from flr_volumetry.io.dicom.frames import Frame
 
-INT16: Final = np.iinfo(np.int16)
 MAX_WORKERS: Final = 8
-LARGEST_INTEGER_SLOPE: Final = 1 << 15
-
-
-@dataclass(frozen=True, slots=True)
-class Coding:
-    """How the stored values of a frame are to be taken.
-
-    Parameters
-    ----------
-    size : FrameSize
-        Rows, columns, bits allocated.
-    stored, high : int
-        How many bits count, and the highest of them.
-    signed : bool
-        Whether they are two's complement.
-    big_endian : bool
-        Byte order.
-    slope, intercept : float
-        Rescaling.
-    padding : tuple of int or None
-        Lowest and highest stored value that means "outside the scan".
-    """
-
-    size: FrameSize
-    stored: int
-    high: int
-    signed: bool
-    big_endian: bool
-    slope: float
-    intercept: float
-    padding: tuple[int, int] | None
-
-    @property
-    def whole(self) -> bool:
-        """Whether rescaled values are whole numbers that may fit 16 bits."""
-        return (
-            self.slope == int(self.slope)
-            and self.intercept == int(self.intercept)
-            and abs(self.slope) < LARGEST_INTEGER_SLOPE
-            and abs(self.intercept) < 1 << 24
-        )
-
-    @property
-    def plain(self) -> bool:
-        """Whether a slice can be read into an int16 array and corrected there."""
-        fits = self.size.bits == 16 and self.high == self.stored - 1
-        return fits and not self.big_endian and self.slope == 1 and abs(self.intercept) <= -INT16.min
-
-    @property
-    def narrow(self) -> bool:
-        """Whether stored values are plain bytes, as in masks."""
-        plain = self.size.bits == self.stored == 8 and self.high == 7 and not self.signed
-        return plain and self.slope == 1 and self.whole and abs(self.intercept) < INT16.max - 255
-
-    @property
-    def padding_value(self) -> float | None:
-        """What a padded voxel is after rescaling."""
-        return None if self.padding is None else self.padding[0] * self.slope + self.intercept
+_READ_IN_PLACE: Final = NATIVE - {DEFLATED}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +71,7 @@ def read_pixels(frames: Sequence[Frame]) -> Pixels:
     UnreadableError, NotAVolumeError
         If a file is cut short or damaged, or its pixels cannot be taken.
     """
-    codings = [_coding(frame) for frame in frames]
+    codings = [coding_of(frame) for frame in frames]
     size = codings[0].size
     shape = (len(frames), size.rows, size.columns)
     paddings = {c.padding_value for c in codings}
@@ -145,54 +88,6 @@ def read_pixels(frames: Sequence[Frame]) -> Pixels:
     return Pixels(stack.T, padding, tuple(reader.caveats()))
 
 
-def _coding(frame: Frame) -> Coding:
-    a, label = frame.header.attributes, frame.header.file.label
-    rows, columns, bits = (a.unsigned(t) or 0 for t in (tags.ROWS, tags.COLUMNS, tags.BITS_ALLOCATED))
-    stored = a.unsigned(tags.BITS_STORED) or bits
-    high = a.unsigned(tags.HIGH_BIT)
-    high = stored - 1 if high is None else high
-    if not 0 < stored <= high + 1 <= bits:
-        raise NotAVolumeError(
-            f"{label}: {stored} bits up to bit {high} cannot lie in {bits} allocated bits.",
-            reason="unsupported_pixels",
-        )
-    if tags.MODALITY_LUT in a:
-        raise NotAVolumeError(
-            f"{label} turns stored values into measured ones by a table, which is not read.",
-            reason="unsupported_pixels",
-        )
-    slope = 1.0 if frame.slope is None else frame.slope
-    intercept = frame.intercept or 0.0
-    if slope == 0 or (frame.slope is None and a.raw(tags.SLOPE).strip(b" \0")):
-        raise NotAVolumeError(
-            f"{label}: its rescale slope is {a.text(tags.SLOPE) or slope}, which leaves no values.",
-            reason="bad_rescale",
-        )
-    signed = a.unsigned(tags.PIXEL_REPRESENTATION) == 1
-    return Coding(
-        FrameSize(rows, columns, bits),
-        stored,
-        high,
-        signed,
-        a.big_endian,
-        slope,
-        intercept,
-        _padding(frame, signed),
-    )
-
-
-def _padding(frame: Frame, signed: bool) -> tuple[int, int] | None:  # noqa: FBT001
-    a = frame.header.attributes
-    found = []
-    for tag in (tags.PADDING, tags.PADDING_LIMIT):
-        value = a.raw(tag)
-        if len(value) in {2, 4}:
-            found.append(int.from_bytes(value, "big" if a.big_endian else "little", signed=signed))
-    if tags.PADDING not in a or not found:
-        return None
-    return min(found), max(found)
-
-
 class _StackReader:
     """Reads frames into an array, several at a time where they must be decoded."""
 
@@ -203,12 +98,17 @@ class _StackReader:
         self.codings = codings
         self.common_padding = common_padding
         self.stray_bits: set[int] = set()
+        self.lossy = any(frame.header.syntax in LOSSY for frame in frames)
         self.pieces: dict[int, list[bytes]] = {}
-        for frame in frames:
-            if is_encapsulated(frame.header) and frame.frames_in_file > 1:
-                key = id(frame.header)
-                if key not in self.pieces:
-                    self.pieces[key] = fragments(frame.header)
+        # What is packed, by its syntax or in an archive, is unpacked from its beginning: once for all frames.
+        self.unpacked: dict[int, bytes] = {}
+        for header in {
+            id(frame.header): frame.header for frame in frames if frame.frames_in_file > 1
+        }.values():
+            if is_encapsulated(header):
+                self.pieces[id(header)] = fragments(header)
+            elif header.syntax == DEFLATED or header.file.member:
+                self.unpacked[id(header)] = header.read(0, header.pixel_offset + header.pixel_length)
 
     def whole_numbers(self, shape: tuple[int, int, int]) -> npt.NDArray[Any] | None:
         """Return an int16 array of (slices, rows, columns), or None if a value does not fit."""
@@ -233,7 +133,7 @@ class _StackReader:
     def caveats(self) -> list[Caveat]:
         """Return what was found while reading."""
         found = []
-        if any(frame.header.syntax in LOSSY for frame in self.frames):
+        if self.lossy:
             found.append(
                 Caveat("lossy", "the images were compressed with loss; their values are not those measured.")
             )
@@ -250,12 +150,12 @@ class _StackReader:
     def _fill(self, out: npt.NDArray[Any], n: int) -> None:
         frame, coding = self.frames[n], self.codings[n]
         packed = is_encapsulated(frame.header)
-        native = not packed and frame.header.syntax != DEFLATED
+        native = not packed and frame.header.syntax in _READ_IN_PLACE and not coding.swapped
         raw = self._decoded(frame, coding) if packed else None
         two_bytes = native or (raw is not None and raw.dtype == np.uint16)
         if two_bytes and coding.plain and out.dtype == np.int16:
             if raw is None:
-                _read_native(frame, out.data.cast("B"))
+                _read_native(frame, out.data.cast("B"), self.unpacked)
             else:
                 np.copyto(out, raw.view(np.int16))
             if coding.stored < 16 and self._has_stray_bits(out, coding):
@@ -263,7 +163,7 @@ class _StackReader:
             _shift(out, coding)
         elif native and coding.narrow and out.dtype == np.int16:
             data = np.empty(out.shape, dtype=np.uint8)
-            _read_native(frame, data.data.cast("B"))
+            _read_native(frame, data.data.cast("B"), self.unpacked)
             np.add(data, np.int16(coding.intercept), out=out)
         else:
             self._rescale(out, self._stored(frame, coding, n, raw), coding)
@@ -271,6 +171,7 @@ class _StackReader:
 
     def _decoded(self, frame: Frame, coding: Coding) -> npt.NDArray[Any]:
         pieces = self.pieces.get(id(frame.header)) or fragments(frame.header)
+        self.lossy = self.lossy or loses(pieces[frame.index], frame.header)
         return decode(pieces[frame.index], frame.header, coding.size)
 
     def _stored(
@@ -284,13 +185,9 @@ class _StackReader:
                     f"{header.file.label}: pixels of syntax {header.syntax} must lie in fragments, "
                     "and do not."
                 )
-            data = np.empty(
-                (size.rows, size.columns), dtype=f"{'>' if coding.big_endian else '<'}u{size.bits // 8}"
-            )
-            _read_native(frame, data.data.cast("B"))
-            raw = data
+            raw = self._unswapped(frame, size) if coding.swapped else self._stored_as(frame, coding)
         values = raw.astype(np.int64)
-        above, ones = values >> (coding.high + 1), (1 << (8 * raw.itemsize - coding.high - 1)) - 1
+        above, ones = values >> (coding.high + 1), (1 << max(0, 8 * raw.itemsize - coding.high - 1)) - 1
         if above.any() and not (coding.signed and np.isin(above, (0, ones)).all()):
             self.stray_bits.add(n)
         values >>= coding.high + 1 - coding.stored
@@ -298,6 +195,20 @@ class _StackReader:
         if coding.signed:
             values -= (values >> (coding.stored - 1)) << coding.stored
         return values
+
+    def _stored_as(self, frame: Frame, coding: Coding) -> npt.NDArray[Any]:
+        size = coding.size
+        kind = f"{'>' if coding.big_endian else '<'}u{size.bits // 8}"
+        data = np.empty((size.rows, size.columns), dtype=kind)
+        _read_native(frame, data.data.cast("B"), self.unpacked)
+        return data
+
+    def _unswapped(self, frame: Frame, size: FrameSize) -> npt.NDArray[np.uint8]:
+        """Return bytes that were written as words of the other byte order (PS3.5, 7.3 and annex A.3)."""
+        count = size.rows * size.columns
+        words = np.empty((-(-count // 2), 2), dtype=np.uint8)
+        _read_native(frame, words.data.cast("B"), self.unpacked)
+        return words[:, ::-1].ravel()[:count].reshape(size.rows, size.columns)
 
     def _has_stray_bits(self, out: npt.NDArray[np.int16], coding: Coding) -> bool:
         """Clear bits above those stored, extending the sign; return whether they meant something else."""
@@ -348,15 +259,16 @@ def _shift(out: npt.NDArray[np.int16], coding: Coding) -> None:
         out += np.int16(intercept) if intercept <= INT16.max else np.int16(INT16.min)
 
 
-def _read_native(frame: Frame, buffer: memoryview) -> None:
+def _read_native(frame: Frame, buffer: memoryview, unpacked: Mapping[int, bytes]) -> None:
     header: Header = frame.header
     offset = header.pixel_offset + frame.index * len(buffer)
-    if header.syntax == DEFLATED:
-        data = header.read(offset, len(buffer))
+    whole = unpacked.get(id(header))
+    if whole is None and header.syntax != DEFLATED:
+        got = header.file.readinto(offset, buffer)
+    else:
+        data = header.read(offset, len(buffer)) if whole is None else whole[offset : offset + len(buffer)]
         got = len(data)
         buffer[:got] = data
-    else:
-        got = header.file.readinto(offset, buffer)
     if got < len(buffer):
         raise UnreadableError(
             f"{frame.label} in {header.file.folder} is cut short within its pixels. Copy it again.",

@@ -9,7 +9,7 @@ import numpy as np
 
 from flr_volumetry.errors import NotAVolumeError, UnreadableError
 from flr_volumetry.io.dicom import tags
-from flr_volumetry.io.dicom.codecs import NATIVE, FrameSize, decode, fragments
+from flr_volumetry.io.dicom.codecs import NATIVE, RLE, FrameSize, decode, fragments
 from flr_volumetry.io.dicom.header import is_encapsulated
 
 if TYPE_CHECKING:
@@ -63,12 +63,14 @@ class SegPixels:
 
     def _read_native(self) -> None:
         header = self._header
-        if header.syntax not in NATIVE or header.attributes.big_endian:
+        if header.syntax not in NATIVE:
             raise UnreadableError(
-                f"{self.label}: pixels of syntax {header.syntax} are not read in masks. "
-                "Export it as little endian.",
+                f"{self.label}: pixels of syntax {header.syntax} must lie in fragments, and do not. "
+                "Export it again.",
                 reason="unsupported_syntax",
             )
+        # Words of big endian are turned in twos, so the last one is read whole (PS3.5, annex A.3).
+        words = header.attributes.big_endian and (self._size.bits == 16 or header.pixel_vr == b"OW")
         needed = -(-self._count * self._pixels * self._size.bits // 8)
         there = header.pixel_length
         if there >= needed + max(2, self._pixels * self._size.bits // 8):
@@ -78,7 +80,10 @@ class SegPixels:
                 reason="inconsistent_frames",
             )
         if there >= needed:
-            self._data = header.read(header.pixel_offset, needed)
+            self._data = header.read(header.pixel_offset, needed + needed % 2 if words else needed)
+        if words:
+            whole = self._data.ljust(len(self._data) + len(self._data) % 2, b"\0")
+            self._data = np.frombuffer(whole, ">u2").astype("<u2").tobytes()
         if len(self._data) < needed:
             raise UnreadableError(
                 f"{self.label} is cut short: it has {min(there, len(self._data) or there)} bytes of pixels "
@@ -105,8 +110,10 @@ class SegPixels:
             If the frame is damaged.
         """
         shape = (self._size.rows, self._size.columns)
-        if self._size.bits == 1:
+        if self._size.bits == 1 and (self._pieces is None or self._header.syntax == DEFLATED_FRAMES):
             return self._bits(index).reshape(shape)
+        if self._size.bits == 1 and self._header.syntax == RLE:
+            return self._run_lengths(index).reshape(shape)
         if self._pieces is not None and self._header.syntax != DEFLATED_FRAMES:
             return decode(self._pieces[index], self._header, self._size)
         count = self._pixels
@@ -120,17 +127,17 @@ class SegPixels:
         """Unpack one frame, whose first bit may lie within a byte."""
         data, first = self._data, index * self._pixels
         if self._pieces is not None:
-            if self._header.syntax != DEFLATED_FRAMES:
-                raise UnreadableError(
-                    f"{self.label}: frames of single bits, compressed as {self._header.syntax}, are not "
-                    "read. Export it uncompressed.",
-                    reason="unsupported_syntax",
-                )
             data, first = self._inflated(index, -(-self._pixels // 8)), 0
         begin, shift = divmod(first, 8)
         length = -(-(shift + self._pixels) // 8)
         packed = np.frombuffer(data, np.uint8, length, begin)
         return np.unpackbits(packed, bitorder="little", count=shift + self._pixels)[shift:]
+
+    def _run_lengths(self, index: int) -> npt.NDArray[np.uint8]:
+        """Decode one frame of single bits from runs of bytes that hold eight of them each."""
+        pieces, count = self._pieces or [], -(-self._pixels // 8)
+        packed = decode(pieces[index], self._header, FrameSize(1, count, 8))
+        return np.unpackbits(packed.ravel(), bitorder="little", count=self._pixels)
 
     def _inflated(self, index: int, needed: int) -> bytes:
         pieces = self._pieces or []

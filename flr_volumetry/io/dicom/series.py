@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flr_volumetry.errors import Caveat, FlrError, NotAVolumeError
+from flr_volumetry.errors import FlrError, NotAVolumeError
 from flr_volumetry.io.dicom import tags
 from flr_volumetry.io.dicom.classes import (
     ENHANCED_CLASSES,
@@ -13,7 +13,10 @@ from flr_volumetry.io.dicom.classes import (
     SLICE_CLASSES,
     class_name,
 )
-from flr_volumetry.io.dicom.frames import SPLIT_KEYS, Frame, frame_of, frames_of
+from flr_volumetry.io.dicom.codecs import is_closed
+from flr_volumetry.io.dicom.coding import require_codings
+from flr_volumetry.io.dicom.doubts import doubts_of, doubts_of_stack
+from flr_volumetry.io.dicom.frames import Frame, frame_of, frames_of
 from flr_volumetry.io.dicom.header import DEFLATED, Header
 from flr_volumetry.io.dicom.parsing import UNDEFINED
 from flr_volumetry.io.dicom.stacks import Stack, stacks
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MONOCHROME: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
-MEANT_TO_BE_ONE: Final = frozenset({"temporal position", "echo time", "b value"})
-"""What all slices of one volume share; acquisition number and trigger time may differ."""
 MAX_SLICE_PIXELS: Final = 1 << 26
 """No scanner makes slices of more; a damaged header asks for them."""
 
@@ -53,7 +54,8 @@ SeriesKey = tuple[str, ...]
 def group(headers: Iterable[Header]) -> dict[SeriesKey, list[Header]]:
     """Return headers by patient, study, series and class.
 
-    Images without a series UID belong together if they lie in one folder.
+    Images without a series UID belong together if they lie in one folder. Localizers and
+    colour pictures that some scanners put into the series of the slices are kept apart.
 
     Parameters
     ----------
@@ -74,6 +76,8 @@ def group(headers: Iterable[Header]) -> dict[SeriesKey, list[Header]]:
             a.text(tags.STUDY),
             series or header.file.folder,
             a.text(tags.SOP_CLASS),
+            "" if _is_grey(header) else "colour",
+            "localizer" if _says(header, "LOCALIZER") else "",
         )
         groups.setdefault(key, []).append(header)
     return groups
@@ -97,6 +101,8 @@ def series_of(headers: Sequence[Header]) -> Series:
         _require_volume_class(kept)
         _require_pixels(kept)
         frames = _frames(kept)
+        require_codings(frames)
+        _require_all_parts(kept)
     except FlrError as refusal:
         return Series(kept, (), refusal)
     volumes, failure = stacks(frames)
@@ -104,15 +110,21 @@ def series_of(headers: Sequence[Header]) -> Series:
         failure = _not_an_image(kept, "localizer images, which only serve to plan a scan")
     if failure is not None:
         return Series(kept, (), failure)
-    caveats = _caveats(kept)
+    caveats = doubts_of(kept)
     return Series(
         kept,
-        tuple(Stack(v.frames, v.grid, v.part, v.caveats + caveats + _mixed(v) + _thin(v)) for v in volumes),
+        tuple(Stack(v.frames, v.grid, v.part, v.caveats + caveats + doubts_of_stack(v)) for v in volumes),
     )
 
 
+def _is_grey(header: Header) -> bool:
+    a = header.attributes
+    return a.text(tags.PHOTOMETRIC) in MONOCHROME and a.unsigned(tags.SAMPLES) in {1, None}
+
+
 def _says(header: Header, word: str) -> bool:
-    return word in header.attributes.texts(tags.IMAGE_TYPE)
+    a = header.attributes
+    return word.encode() in a.raw(tags.IMAGE_TYPE) and word in a.texts(tags.IMAGE_TYPE)
 
 
 def _not_an_image(headers: Sequence[Header], what: str) -> NotAVolumeError:
@@ -128,9 +140,8 @@ def _require_volume_class(headers: Sequence[Header]) -> None:
     sop_class = a.text(tags.SOP_CLASS)
     is_image = sop_class in SLICE_CLASSES | ENHANCED_CLASSES | SECONDARY_CAPTURES or not sop_class
     for header in headers:
-        photometric = header.attributes.text(tags.PHOTOMETRIC)
-        samples = header.attributes.unsigned(tags.SAMPLES)
-        if is_image and (photometric not in MONOCHROME or samples not in {1, None}) and tags.ROWS in a:
+        if is_image and not _is_grey(header) and tags.ROWS in a:
+            photometric = header.attributes.text(tags.PHOTOMETRIC)
             raise NotAVolumeError(
                 f"{header.file.label} is {photometric or 'of no stated colour model'}, not a grey image: its "
                 "numbers are colours, not measurements.",
@@ -188,8 +199,11 @@ def _require_length(header: Header, frame_bytes: int) -> None:
     if header.syntax == DEFLATED:
         there = header.pixel_length
     if header.pixel_length == UNDEFINED:
-        if there < 16:
-            raise _truncated(header, there, frame_bytes)
+        if not is_closed(header):
+            raise NotAVolumeError(
+                f"{header.file.label} is cut short within its compressed pixels. Copy it again.",
+                reason="truncated",
+            )
         return
     needed = frames * frame_bytes
     if min(there, header.pixel_length) < needed:
@@ -200,6 +214,26 @@ def _require_length(header: Header, frame_bytes: int) -> None:
             f"but has {header.pixel_length} bytes of pixels.",
             reason="inconsistent_frames",
         )
+
+
+def _require_all_parts(headers: Sequence[Header]) -> None:
+    """Refuse an image of many frames of whose files, a concatenation, some are not there."""
+    parts: dict[str, set[int | None]] = {}
+    totals: dict[str, int] = {}
+    for header in headers:
+        a = header.attributes
+        total = a.unsigned(tags.CONCATENATION_TOTAL)
+        if total:
+            uid = a.text(tags.CONCATENATION)
+            parts.setdefault(uid, set()).add(a.unsigned(tags.CONCATENATION_PART))
+            totals[uid] = max(total, totals.get(uid, 0))
+    for uid, there in parts.items():
+        if len(there) < totals[uid]:
+            raise NotAVolumeError(
+                f"{headers[0].file.folder}: of an image in {totals[uid]} files only {len(there)} are there. "
+                "Export the series again.",
+                reason="missing_slice",
+            )
 
 
 def _truncated(header: Header, there: int, needed: int) -> NotAVolumeError:
@@ -225,71 +259,3 @@ def _frames(headers: Sequence[Header]) -> list[Frame]:
             )
         frames.append(frame_of(header))
     return frames
-
-
-def _caveats(headers: Sequence[Header]) -> tuple[Caveat, ...]:
-    found = []
-    where = headers[0].file.folder
-    blank = [h for h in headers if not (h.attributes.text(tags.SERIES) and h.attributes.text(tags.STUDY))]
-    if blank:
-        found.append(
-            Caveat(
-                "missing_uids",
-                f"{len(blank)} images in {where} carry no study or series UID; they were put together by "
-                "their folder, and nothing that must refer to them can be written.",
-            )
-        )
-    modality = headers[0].attributes.text(tags.MODALITY)
-    if modality == "CT" and not any(
-        tags.SLOPE in h.attributes or tags.SHARED_GROUPS in h.attributes for h in headers
-    ):
-        found.append(
-            Caveat(
-                "no_rescale",
-                f"the CT images in {where} have no rescale slope; their values may not be Hounsfield units.",
-            )
-        )
-    if any(h.attributes.text(tags.PHOTOMETRIC) == "MONOCHROME1" for h in headers):
-        found.append(
-            Caveat(
-                "monochrome1",
-                f"the images in {where} are meant to be shown inverted; their values were taken as they are.",
-            )
-        )
-    if any(h.attributes.text(tags.LOSSY) == "01" for h in headers):
-        found.append(
-            Caveat(
-                "lossy",
-                f"the images in {where} were compressed with loss; their values are not those measured.",
-            )
-        )
-    return tuple(found)
-
-
-def _mixed(volume: Stack) -> tuple[Caveat, ...]:
-    """Say if slices of one regular stack come from several phases or echoes."""
-    mixed = [
-        name
-        for n, name in enumerate(SPLIT_KEYS)
-        if name in MEANT_TO_BE_ONE and len({frame.keys[n] for frame in volume.frames}) > 1
-    ]
-    if not mixed:
-        return ()
-    return (
-        Caveat(
-            "mixed_parameters",
-            f"the slices form one regular stack, but differ in {', '.join(mixed)}; "
-            "they may be of several volumes.",
-        ),
-    )
-
-
-def _thin(volume: Stack) -> tuple[Caveat, ...]:
-    if len(volume.frames) > 2:
-        return ()
-    return (
-        Caveat(
-            "two_slices",
-            "the volume has two slices only; whether one is missing between them cannot be seen.",
-        ),
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Final
@@ -12,8 +13,9 @@ import numpy as np
 from flr_volumetry.errors import Caveat, FlrError, NotAVolumeError
 from flr_volumetry.images import Grid
 from flr_volumetry.io.dicom import tags
-from flr_volumetry.io.dicom.frames import SPLIT_KEYS, Frame
+from flr_volumetry.io.dicom.frames import ONLY_AT_ONE_PLACE, SPLIT_KEYS, Frame
 from flr_volumetry.io.dicom.parsing import UNDEFINED
+from flr_volumetry.io.dicom.pixels import read_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -264,12 +266,24 @@ def stacks(frames: Sequence[Frame]) -> tuple[list[Stack], FlrError | None]:
             refusal = error
         else:
             return [Stack(whole.frames, whole.grid, "", caveats)], None
+    varying = [
+        n
+        for n, name in enumerate(SPLIT_KEYS)
+        if _may_split(unique, n)
+        and (refusal.reason == "duplicate_positions" or name not in ONLY_AT_ONE_PLACE)
+    ]
     for size in (1, 2, 3):
-        for names in combinations(range(len(SPLIT_KEYS)), size):
+        for names in combinations(varying, size):
             parts = _split(unique, names)
             if parts and (refusal.reason != "mixed_orientation" or names[0] == 0):
                 return [Stack(p.frames, p.grid, p.part, caveats) for p in parts], None
     return [], refusal
+
+
+def _may_split(frames: Sequence[Frame], name: int) -> bool:
+    """Whether a key has several values, each of them more than once."""
+    counts = Counter(frame.keys[name] for frame in frames)
+    return len(counts) > 1 and min(counts.values()) > 1
 
 
 def _split(frames: Sequence[Frame], names: tuple[int, ...]) -> list[Stack] | None:
@@ -320,16 +334,28 @@ def _without_copies(frames: Sequence[Frame]) -> list[Frame]:
     kept: list[Frame] = []
     digests: dict[int, bytes] = {}
     for group in groups.values():
+        single = all(frame.frames_in_file == 1 for frame in group)
+        decoded = single and len({frame.header.syntax for frame in group}) > 1
         seen: set[object] = set()
         for frame in group:
             file = id(frame.header)
             if len(group) > 1 and file not in digests:
-                digests[file] = _pixel_digest(frame)
+                digests[file] = _value_digest(frame) if decoded else _pixel_digest(frame)
             key = digests.get(file)
             if key not in seen:
                 seen.add(key)
                 kept.append(frame)
     return kept
+
+
+def _value_digest(frame: Frame) -> bytes:
+    """Return a digest of the values, for files of several syntaxes; of the bytes where they are damaged."""
+    try:
+        pixels = read_pixels([frame])
+    except FlrError:
+        return _pixel_digest(frame)
+    meaning = repr((pixels.voxels.dtype, pixels.padding))
+    return hashlib.sha256(meaning.encode() + pixels.voxels.tobytes()).digest()
 
 
 def _pixel_digest(frame: Frame) -> bytes:

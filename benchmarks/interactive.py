@@ -1,0 +1,177 @@
+"""A cut moved by hand: volumes and margins from a liver held ready, against recounting voxels.
+
+Two other ways are written here. One adds the three terms of a plane's distance over the liver's box
+and counts by label. The other is the method of Slicer-Liver (its LiverVolumetry module): the surface
+is sampled at 500 x 500 points or more, each point makes its voxel a barrier, and a region is grown
+from a seed on either side; the barrier belongs to neither. Both get the cropped liver, as ours does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.large_liver import large_liver
+from flr_volumetry.liver import Liver
+from flr_volumetry.resection import (
+    Plane,
+    PlaneResection,
+    ReadyLiver,
+    Resection,
+    SurfaceResection,
+    WedgeResection,
+    beyond,
+)
+from flr_volumetry.resection.surfaces import BezierSurface
+
+NORMALS = ((-0.9, -0.35, 0.1), (-0.6, 0.2, 0.77), (0.3, -0.9, 0.2), (-1.0, 0.0, 0.0))
+PATCH_MM = 320.0
+"""Edge of the flat square that stands for a plane in Slicer-Liver's method."""
+POINTS = 500
+BARRIER = 100
+
+Call = Callable[[], object]
+
+
+def cuts(liver: Liver) -> list[PlaneResection]:
+    """Planes through the middle of the liver, as a hand would lay them."""
+    middle = liver.grid.centres_mm(np.argwhere(liver.voxels)).mean(axis=0)
+    return [PlaneResection((Plane(middle, normal),)) for normal in NORMALS]
+
+
+def bent(cut: PlaneResection) -> SurfaceResection:
+    """Bezier surface of 4 x 4 control points that bulges by some centimetres about a plane."""
+    (plane,) = cut.planes
+    aside, up = directions(plane)
+    along = np.linspace(-PATCH_MM / 2, PATCH_MM / 2, 4)
+    control = plane.point_mm + along[:, None, None] * aside + along[None, :, None] * up
+    height = np.random.default_rng(0).uniform(-30, 30, (4, 4, 1))
+    return SurfaceResection(BezierSurface(control + height * plane.normal))
+
+
+def directions(plane: Plane) -> tuple[np.ndarray, np.ndarray]:
+    """Two unit vectors in a plane, at right angles."""
+    aside = np.cross(plane.normal, np.eye(3)[np.argmin(np.abs(plane.normal))])
+    aside /= np.linalg.norm(aside)
+    return aside, np.cross(plane.normal, aside)
+
+
+def recounted(liver: Liver, labels: np.ndarray, cut: PlaneResection) -> np.ndarray:
+    """Voxels beyond the plane by label, counted in the liver's box."""
+    goes = beyond(cut.planes[0], liver.grid)
+    return np.bincount(labels.ravel(order="F")[goes.ravel(order="F")], minlength=256)
+
+
+def barrier_points(cut: PlaneResection) -> np.ndarray:
+    """Points of a flat Bezier surface that spans the liver."""
+    (plane,) = cut.planes
+    aside, up = directions(plane)
+    along = np.linspace(-PATCH_MM / 2, PATCH_MM / 2, POINTS)
+    return plane.point_mm + (along[:, None, None] * aside + along[None, :, None] * up).reshape(-1, 3)
+
+
+def grown(liver: Liver, labels: np.ndarray, cut: PlaneResection, seeds: list[tuple[int, ...]]) -> list[int]:
+    """Slicer-Liver's method: voxels grown from each seed up to the barrier, neighbours by faces."""
+    import SimpleITK as sitk
+
+    index = np.rint(liver.grid.indices_at(barrier_points(cut))).astype(int)
+    index = index[((index >= 0) & (index < liver.grid.shape)).all(axis=1)]
+    marked = labels.astype(np.int16, order="F")
+    marked[tuple(index.T)] = BARRIER
+    image = sitk.GetImageFromArray(marked.T)
+    found = []
+    for seed in seeds:
+        region = sitk.ConnectedThreshold(image, [seed], lower=1, upper=BARRIER - 1)
+        found.append(int(np.count_nonzero(sitk.GetArrayViewFromImage(region))))
+    return found
+
+
+def seeds_beside(liver: Liver, cut: PlaneResection) -> list[tuple[int, ...]]:
+    """Return the liver voxel furthest on each side of a plane, as a user would click there."""
+    index = np.argwhere(liver.voxels)
+    (plane,) = cut.planes
+    height = (liver.grid.centres_mm(index) - plane.point_mm) @ plane.normal
+    return [tuple(int(n) for n in index[i]) for i in (height.argmin(), height.argmax())]
+
+
+def median_ms(calls: list[Call], runs: int) -> float:
+    """Median over all calls, after one of each to warm up."""
+    taken = []
+    for turn in range(-1, runs):
+        for call in calls:
+            began = time.perf_counter()
+            call()
+            if turn >= 0:
+                taken.append(1000 * (time.perf_counter() - began))
+    return statistics.median(taken)
+
+
+def barrier_loss_ml(liver: Liver, labels: np.ndarray) -> list[float]:
+    """Return what barrier voxels take from each cut, mL."""
+    total = int(np.count_nonzero(liver.voxels))
+    return [
+        (total - sum(grown(liver, labels, cut, seeds_beside(liver, cut)))) * liver.grid.voxel_ml
+        for cut in cuts(liver)
+    ]
+
+
+def ours(liver: Liver, runs: int) -> dict[str, float]:
+    """Milliseconds of each answer of the liver held ready."""
+    planes = cuts(liver)
+    wedge = WedgeResection((2,), 10.0)
+    ready = ReadyLiver(liver, fixed=(wedge,))
+
+    def ask(*resections: Resection) -> Call:
+        return lambda: ready.volumes(resections)
+
+    return {
+        "set-up": median_ms([lambda: ReadyLiver(liver)], max(1, runs // 5)),
+        "one plane: volumes by segment and lesion": median_ms([ask(c) for c in planes], 10 * runs),
+        "two planes, a prepared wedge and a plane": median_ms(
+            [ask(PlaneResection((*a.planes, *b.planes)), wedge, b) for a, b in itertools.pairwise(planes)],
+            5 * runs,
+        ),
+        "one Bezier surface: volumes": median_ms([ask(bent(c)) for c in planes], 2 * runs),
+        "one plane: volumes and all margins": median_ms(
+            [lambda c=c: (ready.volumes([c]), ready.margins([c])) for c in planes], runs
+        ),
+    }
+
+
+def run(folder: Path, runs: int = 5) -> None:
+    """Print the table."""
+    liver = large_liver(folder)
+    planes = cuts(liver)
+    labels = (liver.voxels * 16).astype(np.uint8, order="F")
+    labels += liver.segments
+    for lesion in liver.lesions:
+        labels[lesion.box][lesion.voxels] += 9
+    inside = labels // 16
+    sides = [seeds_beside(liver, cut) for cut in planes]
+    found = ours(liver, runs)
+    others = {
+        "broadcast over the box, counted by label": median_ms(
+            [lambda c=c: recounted(liver, labels, c) for c in planes], max(1, runs // 2)
+        ),
+        "Slicer-Liver's method, two seeds": median_ms(
+            [lambda c=c, s=s: grown(liver, inside, c, s) for c, s in zip(planes, sides, strict=True)],
+            1,
+        ),
+    }
+    ready = ReadyLiver(liver)
+    lost = [liver.ml - (v.remnant_ml + v.resected_ml) for v in (ready.volumes([c]) for c in planes)]
+    print(f"\na cut moved by hand: {liver.ml:.0f} mL, {len(liver.lesions)} lesions, crop {liver.grid.shape}")
+    reference = found["one plane: volumes by segment and lesion"]
+    for name, ms in {**found, **others}.items():
+        print(f"{name:44}{ms:9.2f} ms{ms / reference:9.1f}")
+    said = ", ".join(f"{ml:.1f}" for ml in barrier_loss_ml(liver, inside))
+    print(f"mL lost in barrier voxels, by plane: {said}; ours: {max(map(abs, lost)):.1f}")
+
+
+if __name__ == "__main__":
+    run(Path("build") / "bench")

@@ -1,0 +1,151 @@
+"""Scores of many plans at once, from sums over atoms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from flr_volumetry.planning.values import ENOUGH_MM
+
+if TYPE_CHECKING:
+    from flr_volumetry.planning.arrangement import Arrangement
+
+MARGIN_STEP_MM = 0.5
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Scores of n plans.
+
+    Parameters
+    ----------
+    flr_ml : (n,) float64 ndarray
+        Functional remnant, exact to the voxel, mL.
+    margin_mm : (n, lesions) float64 ndarray
+        Of each lesion, voxel centre to voxel centre, at most 25 mm; 0 where part of it stays.
+    congested_ml : (n,) float64 ndarray
+        Remnant whose hepatic-vein branch is cut anywhere on its way, mL.
+    cut_cm2 : (n,) float64 ndarray
+        Area between what stays and what goes, from voxel faces.
+    """
+
+    flr_ml: Floats = field(repr=False)
+    margin_mm: Floats = field(repr=False)
+    congested_ml: Floats = field(repr=False)
+    cut_cm2: Floats = field(repr=False)
+
+
+def score(atoms: Arrangement, takes: Bools) -> Scores:
+    """Score plans by the atoms that they take.
+
+    Parameters
+    ----------
+    atoms : Arrangement
+        Of the liver.
+    takes : (n, a) ndarray of bool
+        One row a plan.
+
+    Returns
+    -------
+    Scores
+        In the order of the rows.
+    """
+    stays = ~takes
+    weight = stays.astype(np.float64)
+    remains = weight @ atoms.lesion_atoms.T.astype(np.float64) > 0
+    apart = np.where(stays[:, None, :], atoms.distance_mm[None], np.inf).min(axis=2)
+    first, second = atoms.borders.T
+    cut = (stays[:, first] != stays[:, second]).astype(np.float64) @ atoms.border_mm2
+    return Scores(
+        flr_ml=weight @ atoms.working * atoms.voxel_ml,
+        margin_mm=np.where(remains, 0.0, apart),
+        congested_ml=_congested(atoms, takes, weight) * atoms.voxel_ml,
+        cut_cm2=cut / 100,
+    )
+
+
+def _congested(atoms: Arrangement, takes: Bools, weight: Floats) -> Floats:
+    branches = len(atoms.vein_points)
+    gone = np.zeros((len(takes), branches), dtype=bool)
+    for branch in range(branches):
+        # Parents have smaller numbers than their children.
+        on_way = np.unique(atoms.vein_points[branch])
+        gone[:, branch] = takes[:, on_way[on_way >= 0]].any(axis=1)
+    for branch in _from_root(atoms.vein_parent):
+        parent = int(atoms.vein_parent[branch])
+        if parent >= 0:
+            gone[:, branch] |= gone[:, parent]
+    return np.asarray((weight @ atoms.drained * gone).sum(axis=1))
+
+
+def _from_root(parent: Ints) -> list[int]:
+    """Return branches so that each stands behind the one it runs into."""
+    depth = np.zeros(len(parent), dtype=np.int64)
+    for branch in range(len(parent)):
+        at = int(parent[branch])
+        while at >= 0:
+            depth[branch] += 1
+            at = int(parent[at])
+    return [int(branch) for branch in np.argsort(depth, kind="stable")]
+
+
+def criteria(
+    working_ml: Floats, margin_mm: Floats, congested_ml: Floats, cut_cm2: Floats, procedures: Ints
+) -> Floats:
+    """Return what plans are compared by, so that more is better in every column.
+
+    Parameters
+    ----------
+    working_ml, margin_mm, congested_ml, cut_cm2 : (n,) float64 ndarray
+        Of each plan; the margin is the smallest of its lesions', counted up to 10 mm in steps of 0.5 mm,
+        the remnant and its congestion in whole mL, and the cut in whole cm2: smaller differences are
+        within the error of any scan, and no reason to prefer a plan.
+    procedures : (n,) int64 ndarray
+        Of each plan.
+
+    Returns
+    -------
+    (n, 5) float64 ndarray
+        One row a plan.
+    """
+    margin = np.round(np.minimum(margin_mm, ENOUGH_MM) / MARGIN_STEP_MM) * MARGIN_STEP_MM
+    columns = [np.round(working_ml), margin, -np.round(congested_ml), -np.round(cut_cm2), -procedures]
+    return np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
+
+
+def pareto(rows: Floats) -> Ints:
+    """Find the rows that no other row beats: at least as good in every column and better in one.
+
+    Parameters
+    ----------
+    rows : (n, c) float64 ndarray
+        More is better; equal rows all stay.
+
+    Returns
+    -------
+    (m,) int64 ndarray
+        Their numbers, in order.
+
+    Examples
+    --------
+    >>> pareto(np.array([[3.0, 1.0], [2.0, 2.0], [2.0, 1.0]])).tolist()
+    [0, 1]
+    """
+    # In descending order a row can be beaten only by one before it.
+    order = np.lexsort(rows.T[::-1])[::-1]
+    front: list[int] = []
+    kept = np.empty((0, rows.shape[1]))
+    for number in order:
+        row = rows[number]
+        beaten = (kept >= row).all(axis=1) & (kept > row).any(axis=1)
+        if not beaten.any():
+            front.append(int(number))
+            kept = rows[front]
+    return np.array(sorted(front), dtype=np.int64)

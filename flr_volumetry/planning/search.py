@@ -1,0 +1,401 @@
+"""The search over plans: which resections clear the lesions, and what each leaves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from flr_volumetry.anatomy import Structure
+from flr_volumetry.errors import Caveat, PlanError
+from flr_volumetry.planning.arrangement import arrange
+from flr_volumetry.planning.candidates import anatomical
+from flr_volumetry.planning.scoring import Scores, criteria, pareto, score
+from flr_volumetry.planning.values import SearchResult, SearchSettings
+from flr_volumetry.planning.verdict import measured_options
+from flr_volumetry.resection import (
+    Ablation,
+    SegmentResection,
+    Stage,
+    TerritoryResection,
+    Waiting,
+    WedgeResection,
+    longest_diameter_mm,
+)
+from flr_volumetry.resection.plan import ResectionPlan
+from flr_volumetry.volumetry.forecast import Measurement, Technique, forecast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flr_volumetry.liver import Liver
+    from flr_volumetry.planning.arrangement import Arrangement
+    from flr_volumetry.planning.candidates import Anatomical
+
+SIDES = (frozenset({5, 6, 7, 8}), frozenset({2, 3, 4}))
+"""Right and left liver."""
+MAJOR_SHARE = 0.4
+"""Portal territories of at least this share of the liver count as a whole side (assumed)."""
+MOST_CHOICES = 1024
+"""Ways to treat the lesions beside one anatomical resection; beyond it, all one way or all the other."""
+AT_ONCE = 256
+DEFAULT = SearchSettings()
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Treatment:
+    """A wedge or an ablation of one lesion.
+
+    Parameters
+    ----------
+    lesion : int
+        Index of the lesion.
+    resection : WedgeResection or Ablation
+        What it is in a plan.
+    """
+
+    lesion: int
+    resection: WedgeResection | Ablation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """One plan of a search, before it is measured.
+
+    Parameters
+    ----------
+    cut : Anatomical
+        Its anatomical resection.
+    treatments : tuple of int
+        Numbers of its wedges and ablations.
+    staged : bool
+        Whether an embolization comes before the anatomical resection.
+    """
+
+    cut: Anatomical = field(repr=False)
+    treatments: tuple[int, ...]
+    staged: bool
+
+    @property
+    def procedures(self) -> int:
+        """Resections, ablations and embolizations."""
+        return (self.cut.resection is not None) + len(self.treatments) + self.staged
+
+
+def quiet(done: int, of: int) -> None:
+    """Tell nobody; the default of `search_plans`."""
+
+
+def search_plans(
+    liver: Liver,
+    settings: SearchSettings = DEFAULT,
+    *,
+    allow_partial: bool = False,
+    tell: Callable[[int, int], None] = quiet,
+) -> SearchResult:
+    """Find the plans that clear all lesions and that no other plan beats in every respect.
+
+    Parameters
+    ----------
+    liver : Liver
+        With lesions; segments and territories as far as they are known.
+    settings : SearchSettings
+        The margin wished for, and what may be done.
+    allow_partial : bool
+        Whether plans are given that leave lesions which nothing can clear; they are named.
+    tell : callable
+        Called with how many of the front's plans have been measured, and of how many.
+
+    Returns
+    -------
+    SearchResult
+        The Pareto front by functional remnant, smallest margin (up to 10 mm), congestion, cut
+        surface and number of procedures.
+
+    Raises
+    ------
+    PlanError
+        If there is no lesion, a lesion cannot be cleared by anything considered, or nothing considered
+        clears all of them together.
+
+    Notes
+    -----
+    Considered are: no anatomical resection, every connected set of segments (named hepatectomies among
+    them) and the territories of portal branches, one or two at a time; each with those wedges and
+    ablations that its margins make needful; and, for resections that take a whole side, the same in
+    two stages with embolization in between, its growth forecast. Volumes are exact to the voxel.
+    Which plans make the front is told by centre-to-centre margins and areas of voxel faces; those of the
+    front are then cut and measured as every plan is, and sorted out again.
+    """
+    if not liver.lesions:
+        raise PlanError("there is no lesion to clear, so there is nothing to search", reason="no_lesions")
+    treatments = _treatments(liver, settings)
+    atoms = arrange(liver, [t.resection for t in treatments])
+    cuts = anatomical(liver, atoms)
+    hopeless = _hopeless(liver, atoms, cuts, treatments, settings)
+    if hopeless and not allow_partial:
+        raise _unreachable(liver, hopeless, settings)
+    drafts = list(_drafts(atoms, cuts, treatments, settings, hopeless))
+    scores = _scored(atoms, drafts)
+    chosen = _clearing(drafts, scores, atoms, settings, hopeless)
+    if not len(chosen):
+        raise PlanError(
+            f"none of the {len(drafts)} plans considered clears every lesion with {settings.margin_mm:g} mm "
+            f"and leaves at least {100 * settings.least_flr:g} % of the functional liver. Ask for a smaller "
+            "margin or remnant, or let more kinds of resection be considered.",
+            reason="no_plan_clears",
+        )
+    growth = _growth(settings)
+    front = chosen[pareto(_criteria(scores, drafts, growth)[chosen])]
+    plans = [plan_of(drafts[n], treatments, settings) for n in front]
+    steps = [(drafts[n].procedures, growth if drafts[n].staged else None) for n in front]
+    options = measured_options(
+        liver,
+        settings,
+        list(zip(plans, steps, strict=True)),
+        hopeless=frozenset(liver.lesions[at].number for at in hopeless),
+        tell=tell,
+    )
+    if not options:
+        raise PlanError(
+            f"the plans that seemed to clear every lesion leave less than {settings.margin_mm:g} mm when "
+            "they are measured, or break a condition set. Ask for a smaller margin, or for fewer conditions.",
+            reason="no_plan_clears",
+        )
+    return SearchResult(
+        settings,
+        options,
+        len(drafts),
+        len(chosen),
+        tuple(_caveats(liver, hopeless)),
+        _methods(settings, len(drafts)),
+    )
+
+
+def _treatments(liver: Liver, settings: SearchSettings) -> list[Treatment]:
+    found: list[Treatment] = []
+    for at, lesion in enumerate(liver.lesions):
+        if settings.wedges:
+            found.append(Treatment(at, WedgeResection((lesion.number,), settings.margin_mm)))
+        if settings.ablations and longest_diameter_mm(lesion, liver.grid) < settings.ablation_largest_mm:
+            margin = max(settings.ablation_margin_mm, settings.margin_mm)
+            found.append(Treatment(at, Ablation((lesion.number,), margin)))
+    return found
+
+
+def _apart(atoms: Arrangement, cut: Anatomical) -> Floats:
+    """Margin of each lesion under an anatomical resection alone, centre to centre."""
+    return np.asarray(score(atoms, cut.takes[None]).margin_mm[0])
+
+
+def _hopeless(
+    liver: Liver,
+    atoms: Arrangement,
+    cuts: list[Anatomical],
+    treatments: list[Treatment],
+    settings: SearchSettings,
+) -> frozenset[int]:
+    """Lesions that no anatomical resection, wedge or ablation clears."""
+    treated = {t.lesion for t in treatments}
+    best = np.max([_apart(atoms, cut) for cut in cuts], axis=0)
+    least = max(settings.margin_mm, 1e-9)
+    return frozenset(at for at in range(len(liver.lesions)) if at not in treated and best[at] < least)
+
+
+def _unreachable(liver: Liver, hopeless: frozenset[int], settings: SearchSettings) -> PlanError:
+    why = []
+    for at in sorted(hopeless):
+        lesion = liver.lesions[at]
+        reasons = ["no connected set of segments or portal territory contains it with the margin"]
+        if not settings.wedges:
+            reasons.append("wedges are not considered")
+        if not settings.ablations:
+            reasons.append("ablations are not considered")
+        else:
+            diameter = longest_diameter_mm(lesion, liver.grid)
+            reasons.append(f"at {diameter:.0f} mm it is too large to ablate")
+        why.append(f"lesion {lesion.number} ({lesion.name}): {', '.join(reasons)}")
+    return PlanError(
+        f"no plan reaches {'; '.join(why)}. Allow wedges, give a segment map, or ask for what clears the "
+        "others.",
+        reason="lesion_not_reachable",
+    )
+
+
+def _drafts(
+    atoms: Arrangement,
+    cuts: list[Anatomical],
+    treatments: list[Treatment],
+    settings: SearchSettings,
+    hopeless: frozenset[int],
+) -> Iterator[Draft]:
+    """Every anatomical resection with every way to treat the lesions it leaves or passes too closely."""
+    step_mm = _step_mm(atoms)
+    n_wanted = len(atoms.distance_mm) - len(hopeless)
+    of_lesion = [
+        [n for n, t in enumerate(treatments) if t.lesion == at] for at in range(len(atoms.distance_mm))
+    ]
+    for cut in cuts:
+        apart = _apart(atoms, cut)
+        choices: list[list[tuple[int, ...]]] = []
+        for at, ways in enumerate(of_lesion):
+            ways_to_treat: list[tuple[int, ...]] = [(n,) for n in ways]
+            if at in hopeless or apart[at] >= settings.margin_mm + step_mm:
+                choices.append([()])
+            elif apart[at] >= settings.margin_mm > 0 or (settings.margin_mm == 0 and apart[at] > 0):
+                # The surfaces may lie closer than the centres: with and without.
+                choices.append([(), *ways_to_treat])
+            else:
+                choices.append(ways_to_treat)
+        major = _embolizable(cut, atoms)
+        for way in _ways(choices):
+            chosen = tuple(n for part in way for n in part)
+            ablations = sum(isinstance(treatments[n].resection, Ablation) for n in chosen)
+            # Where every lesion is treated on its own, an anatomical resection clears none.
+            needless = (cut.resection is not None) is (len(chosen) == n_wanted)
+            if ablations > settings.most_ablations or needless:
+                continue
+            yield Draft(cut, chosen, staged=False)
+            if major and settings.two_stages:
+                yield Draft(cut, chosen, staged=True)
+
+
+def _embolizable(cut: Anatomical, atoms: Arrangement) -> bool:
+    """Whether one side's portal vein could be embolized before a resection: it takes a whole side."""
+    match cut.resection:
+        case SegmentResection():
+            return any(side <= cut.resection.segments for side in SIDES)
+        case TerritoryResection():
+            return bool(atoms.voxels[cut.takes].sum() >= MAJOR_SHARE * atoms.voxels.sum())
+        case _:
+            return False
+
+
+def _ways(choices: list[list[tuple[int, ...]]]) -> Iterator[tuple[tuple[int, ...], ...]]:
+    if math.prod(len(c) for c in choices) <= MOST_CHOICES:
+        yield from product(*choices)
+    else:
+        yield tuple(c[0] for c in choices)
+        yield tuple(c[-1] for c in choices)
+
+
+def _step_mm(atoms: Arrangement) -> float:
+    return float((1000 * atoms.voxel_ml) ** (1 / 3))
+
+
+def _taken(atoms: Arrangement, drafts: list[Draft]) -> Bools:
+    takes = np.stack([d.cut.takes for d in drafts])
+    for row, draft in enumerate(drafts):
+        for n in draft.treatments:
+            takes[row] |= atoms.zones[n]
+    return takes
+
+
+def _scored(atoms: Arrangement, drafts: list[Draft]) -> Scores:
+    parts = [score(atoms, _taken(atoms, drafts[at : at + AT_ONCE])) for at in range(0, len(drafts), AT_ONCE)]
+    if not parts:
+        none = np.zeros(0)
+        return Scores(none, np.zeros((0, len(atoms.distance_mm))), none, none)
+    return Scores(
+        *(
+            np.concatenate([getattr(p, name) for p in parts])
+            for name in ("flr_ml", "margin_mm", "congested_ml", "cut_cm2")
+        )
+    )
+
+
+def _clearing(
+    drafts: list[Draft],
+    scores: Scores,
+    atoms: Arrangement,
+    settings: SearchSettings,
+    hopeless: frozenset[int],
+) -> npt.NDArray[np.int64]:
+    """Numbers of the drafts that clear all lesions but the hopeless ones and leave enough."""
+    wanted = [at for at in range(scores.margin_mm.shape[1]) if at not in hopeless]
+    # A wedge's own border lies at its margin; voxel centres tell that to half a step.
+    least = settings.margin_mm - _step_mm(atoms)
+    clears = (scores.margin_mm[:, wanted] >= max(least, 1e-9)).all(axis=1)
+    functional_ml = float(atoms.working.sum()) * atoms.voxel_ml
+    grown = np.array([1 + _growth(settings) if d.staged else 1.0 for d in drafts])
+    enough = (scores.flr_ml > 0) & (scores.flr_ml * grown >= settings.least_flr * functional_ml)
+    return np.flatnonzero(clears & enough)
+
+
+def _growth(settings: SearchSettings) -> float:
+    """Median relative growth from embolization to stage two."""
+    return forecast(Measurement(100.0, 0.0), Technique.PVE, cirrhosis=False).growth_at(settings.weeks)[0]
+
+
+def _criteria(scores: Scores, drafts: list[Draft], growth: float) -> Floats:
+    grown = np.array([1 + growth if d.staged else 1.0 for d in drafts])
+    procedures = np.array([d.procedures for d in drafts], dtype=np.int64)
+    return criteria(
+        scores.flr_ml * grown,
+        scores.margin_mm.min(axis=1),
+        scores.congested_ml,
+        scores.cut_cm2,
+        procedures,
+    )
+
+
+def plan_of(draft: Draft, treatments: list[Treatment], settings: SearchSettings) -> ResectionPlan:
+    """Write a draft as a plan: wedges and ablations first, so that each takes something.
+
+    Parameters
+    ----------
+    draft : Draft
+        What is done.
+    treatments : list of Treatment
+        What its numbers stand for.
+    settings : SearchSettings
+        The weeks to stage two.
+
+    Returns
+    -------
+    ResectionPlan
+        Of one stage, or of two with an embolization between them.
+    """
+    local = tuple(treatments[n].resection for n in draft.treatments)
+    main = () if draft.cut.resection is None else (draft.cut.resection,)
+    if not draft.staged:
+        return ResectionPlan((Stage("operation", (*local, *main)),))
+    waiting = Waiting("pve", settings.weeks)
+    if not local:
+        return ResectionPlan((Stage("after embolization", main, waiting),))
+    return ResectionPlan((Stage("stage one", local), Stage("stage two", main, waiting)))
+
+
+def _caveats(liver: Liver, hopeless: frozenset[int]) -> Iterator[Caveat]:
+    if hopeless:
+        names = ", ".join(f"{liver.lesions[at].number} ({liver.lesions[at].name})" for at in sorted(hopeless))
+        yield Caveat("lesions_not_reachable", f"Nothing considered clears these lesions: {names}.")
+    missing = [
+        words
+        for known, words in (
+            (liver.segments is not None, "a segment map (no anatomical resection by segments)"),
+            (liver.territories_of(Structure.PORTAL_VEIN) is not None, "portal branches (no territories)"),
+            (liver.territories_of(Structure.HEPATIC_VEINS) is not None, "hepatic veins (no congestion)"),
+        )
+        if not known
+    ]
+    if missing:
+        yield Caveat("search_without", f"The search went without {'; '.join(missing)}.")
+
+
+def _methods(settings: SearchSettings, considered: int) -> tuple[str, ...]:
+    return (
+        f"{considered} plans were considered: connected sets of segments, territories of portal branches, "
+        f"wedges with {settings.margin_mm:g} mm, ablations of lesions below "
+        f"{settings.ablation_largest_mm:g} mm, in one stage and in two, as far as each was allowed. Those "
+        "shown are beaten by none in functional remnant, smallest margin (up to 10 mm), congestion, cut "
+        "surface and number of procedures at once. Access, inflow, bile and the patient are not among the "
+        "criteria.",
+    )

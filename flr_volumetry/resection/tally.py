@@ -1,0 +1,183 @@
+"""A liver's runs dealt out to the pieces of a plan, and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from flr_volumetry.images import read_only
+from flr_volumetry.resection.partition import REMNANT
+from flr_volumetry.resection.spans import Edges, RowSpan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flr_volumetry.resection.rows import LiverRows
+    from flr_volumetry.resection.spans import Taking
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Stretches of a liver's rows, in any order.
+
+    Parameters
+    ----------
+    row : (r,) int64 ndarray, read-only
+        As an index into the table's rows.
+    begin, end : (r,) int32 ndarray, read-only
+        First column, and the one after the last.
+    code : (r,) int64 ndarray, read-only
+        Labels, as an index into the table's.
+    """
+
+    row: Ints = field(repr=False)
+    begin: npt.NDArray[np.int32] = field(repr=False)
+    end: npt.NDArray[np.int32] = field(repr=False)
+    code: Ints = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("row", "begin", "end", "code"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> Runs:
+        """Return some of them."""
+        return Runs(self.row[chosen], self.begin[chosen], self.end[chosen], self.code[chosen])
+
+
+def count(rows: LiverRows, takings: Sequence[Taking]) -> Ints:
+    """Count the voxels of each piece by their labels.
+
+    Parameters
+    ----------
+    rows : LiverRows
+        The liver.
+    takings : sequence of Taking
+        Each takes from what the ones before it left.
+
+    Returns
+    -------
+    (1 + takings, codes) int64 ndarray
+        The remnant first, then what each took; sums to the liver.
+    """
+    if len(takings) == 1 and isinstance(takings[0], RowSpan):
+        return _count_span(rows, takings[0])
+    pieces = share_out(rows, takings)
+    return np.stack([_sums(p.end - p.begin, p.code, len(rows.labels)) for p in pieces])
+
+
+def _count_span(rows: LiverRows, span: RowSpan) -> Ints:
+    """Count without dividing a run: how much of it lies in the stretch."""
+    first = np.maximum(rows.begin, span.low.take(rows.row))
+    last = np.minimum(rows.end, span.high.take(rows.row))
+    within = _sums(np.maximum(last - first, 0), rows.code, len(rows.labels))
+    others = rows.counts - within
+    return np.stack([others, within] if span.goes else [within, others])
+
+
+def _sums(lengths: npt.NDArray[np.int32], code: Ints, codes: int) -> Ints:
+    return np.bincount(code, weights=lengths, minlength=codes).astype(np.int64)
+
+
+def share_out(rows: LiverRows, takings: Sequence[Taking]) -> list[Runs]:
+    """Deal a liver's runs out to pieces, cutting those that a border crosses.
+
+    Parameters
+    ----------
+    rows : LiverRows
+        The liver.
+    takings : sequence of Taking
+        Each takes from what the ones before it left.
+
+    Returns
+    -------
+    list of Runs
+        The remnant first, then what each took.
+    """
+    left = Runs(rows.row, rows.begin, rows.end, rows.code)
+    pieces = []
+    for taking in takings:
+        if isinstance(taking, RowSpan):
+            left, goes = _cut_by_span(left, taking)
+        elif isinstance(taking, Edges):
+            left, goes = _cut_by_edges(left, taking, rows)
+        else:
+            goes = taking.goes[left.code]
+        pieces.append(left.where(goes))
+        left = left.where(~goes)
+    return [left, *pieces]
+
+
+def _cut_by_span(runs: Runs, span: RowSpan) -> tuple[Runs, npt.NDArray[np.bool_]]:
+    for border in (span.low, span.high):
+        at = border.take(runs.row)
+        cut = np.flatnonzero((runs.begin < at) & (at < runs.end))
+        end = runs.end.copy()
+        end[cut] = at[cut]
+        runs = Runs(
+            np.concatenate([runs.row, runs.row[cut]]),
+            np.concatenate([runs.begin, at[cut]]),
+            np.concatenate([end, runs.end[cut]]),
+            np.concatenate([runs.code, runs.code[cut]]),
+        )
+    inside = (runs.begin >= span.low.take(runs.row)) & (runs.end <= span.high.take(runs.row))
+    return runs, inside == span.goes
+
+
+def _cut_by_edges(runs: Runs, edges: Edges, rows: LiverRows) -> tuple[Runs, npt.NDArray[np.bool_]]:
+    before = rows.row_places()[runs.row]
+    first = np.searchsorted(edges.places, before + runs.begin, side="right")
+    last = np.searchsorted(edges.places, before + runs.end, side="left")
+    parts = last - first + 1
+    run = np.repeat(np.arange(len(parts)), parts)
+    nth = np.arange(len(run)) - np.repeat(np.cumsum(parts) - parts, parts)
+    edge = first[run] + nth
+    begin, end = runs.begin[run], runs.end[run]
+    (later,) = np.nonzero(nth > 0)
+    begin[later] = edges.places[edge[later] - 1] - before[run[later]]
+    # Of two parts of one run the first ends where the second begins.
+    end[later - 1] = begin[later]
+    # An odd number of edges up to here: inside.
+    return Runs(runs.row[run], begin, end, runs.code[run]), edge % 2 == 1
+
+
+def paint(rows: LiverRows, pieces: Sequence[Runs], shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """Lay pieces out as a label map.
+
+    Parameters
+    ----------
+    rows : LiverRows
+        The liver.
+    pieces : sequence of Runs
+        As `share_out` deals them out.
+    shape : tuple of int
+        Of the liver's grid.
+
+    Returns
+    -------
+    ndarray of uint8
+        0 outside the liver, 1 the remnant, and so on; columns fastest.
+    """
+    before = rows.row_places()
+    begin, end, label = (
+        np.concatenate(parts)
+        for parts in zip(
+            *(
+                (before[p.row] + p.begin, before[p.row] + p.end, np.full(len(p.row), n, dtype=np.uint8))
+                for n, p in enumerate(pieces, start=REMNANT)
+            ),
+            strict=True,
+        )
+    )
+    steps = np.zeros(rows.grid.shape[0] * rows.grid.shape[1] * rows.grid.shape[2] + 1, dtype=np.uint8)
+    # Labels as differences that wrap around: where one run ends and the next begins, both add up.
+    steps[begin] += label
+    steps[end] -= label
+    flat = np.cumsum(steps[:-1], dtype=np.uint8)
+    labels = np.zeros(shape, dtype=np.uint8, order="F")
+    labels[rows.box] = flat.reshape(rows.grid.shape, order="F")
+    return labels

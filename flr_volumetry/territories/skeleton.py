@@ -1,0 +1,185 @@
+"""Centrelines of a vessel mask: from the root to every tip, spurs left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flr_volumetry.territories.voxel_graph import first_along, ways_to
+
+if TYPE_CHECKING:
+    from flr_volumetry.territories.lattice import Bool, Index, Points
+    from flr_volumetry.territories.voxel_graph import VoxelGraph, Ways
+
+SLACK_MM = 2.0
+"""The tube around a centreline reaches so far beyond the balls that touch the wall: a flat vessel fills it."""
+SPUR_MM = 2.0
+"""A side branch counts if it runs on, beyond the tube it leaves, by more than that vessel's depth and this."""
+TIP_SHARE = 0.7
+"""A centreline ends where it is so deep, against the depth within one radius of the end."""
+
+END_MM = 10.0
+
+FREE, TUBE, REFUSED = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Skeleton:
+    """Centrelines of a vessel, each from where it leaves an earlier one to its tip.
+
+    Parameters
+    ----------
+    paths : tuple of (m,) int64 ndarray
+        Voxels of each centreline. It begins with a voxel of an earlier one, or at a root.
+    nearest : (n,) int64 ndarray
+        For each voxel of the graph the voxel of a centreline that it belongs to; -1 in parts without a root.
+    """
+
+    paths: tuple[Index, ...] = field(repr=False)
+    nearest: Index = field(repr=False)
+
+
+def skeletonize(graph: VoxelGraph, roots: Index) -> Skeleton:
+    """Find the centrelines of a vessel.
+
+    Parameters
+    ----------
+    graph : VoxelGraph
+        Of the vessel.
+    roots : (m,) int64 ndarray
+        Where its trees begin, at most one voxel for each part.
+
+    Returns
+    -------
+    Skeleton
+        Trees: loops are cut where the ways from both sides meet.
+
+    Notes
+    -----
+    Of the ways to the root the longest is taken first. Each is followed until it enters the tube around
+    a centreline taken before, the balls that touch the wall, and joins it there; one that is too short
+    is a spur and left out.
+    """
+    ways = ways_to(graph, roots)
+    tracer = _Tracer(graph, ways)
+    for root in roots.tolist():
+        tracer.take([root])
+    for tip in np.argsort(-ways.length_mm, kind="stable").tolist():
+        if ways.length_mm[tip] <= 0:
+            break
+        tracer.follow(tip)
+    nearest = np.array(tracer.nearest)
+    owner = nearest[first_along(ways.before, nearest >= 0)]
+    return Skeleton(tuple(np.array(path) for path in tracer.paths), owner)
+
+
+class _Tracer:
+    """Takes centrelines one after the other."""
+
+    def __init__(self, graph: VoxelGraph, ways: Ways) -> None:
+        from scipy.spatial import cKDTree
+
+        self.graph = graph
+        self.before = ways.before.tolist()
+        self.length = ways.length_mm
+        self.state = bytearray(len(graph.index))
+        self.nearest = np.full(len(graph.index), -1, dtype=np.int64)
+        self.beyond = np.full(len(graph.index), np.inf)
+        self.voxels = cKDTree(graph.points)
+        self.paths: list[list[int]] = []
+
+    def follow(self, tip: int) -> None:
+        """Follow the way from a voxel to the tube it comes from; take it, or refuse all of it."""
+        at = tip
+        way = []
+        while self.state[at] == FREE:
+            way.append(at)
+            at = self.before[at]
+        if not way:
+            return
+        if self.state[at] == TUBE:
+            attached = int(self.nearest[at])
+            if self.length[tip] - self.length[at] > self.graph.depth_mm[attached] + SPUR_MM:
+                self.take([attached, *self._without_tip(way[::-1])])
+        # What is in the new tube has been marked; the rest of the way belongs to a spur or a tip.
+        for voxel in way:
+            if self.state[voxel] == FREE:
+                self.state[voxel] = REFUSED
+
+    def take(self, path: list[int]) -> None:
+        """Add a centreline, and mark the tube around it."""
+        graph = self.graph
+        if len(path) > 1:
+            self.paths.append(path)
+        nodes = self._spread(path[1:] if len(path) > 1 else path)
+        inside = self.voxels.query_ball_point(graph.points[nodes], graph.depth_mm[nodes] + SLACK_MM)
+        node = np.repeat(nodes, [len(found) for found in inside])
+        voxel = np.concatenate([np.asarray(found, dtype=np.int64) for found in inside])
+        beyond = np.linalg.norm(graph.points[voxel] - graph.points[node], axis=1) - graph.depth_mm[node]
+        order = np.lexsort((node, beyond, voxel))
+        voxel, node, beyond = voxel[order], node[order], beyond[order]
+        first = np.append(True, voxel[1:] != voxel[:-1])
+        voxel, node, beyond = voxel[first], node[first], beyond[first]
+        better = beyond < self.beyond[voxel]
+        self.nearest[voxel[better]] = node[better]
+        self.beyond[voxel[better]] = beyond[better]
+        for each in voxel.tolist():
+            self.state[each] = TUBE
+
+    def _spread(self, path: list[int]) -> Index:
+        """Leave out voxels of a wide path whose balls all but coincide."""
+        kept = [path[0]]
+        for voxel in path[1:]:
+            apart = np.linalg.norm(self.graph.points[voxel] - self.graph.points[kept[-1]])
+            if apart >= self.graph.depth_mm[voxel] / 4 or voxel == path[-1]:
+                kept.append(voxel)
+        return np.array(kept)
+
+    def _without_tip(self, path: list[int]) -> list[int]:
+        """Leave out what lies between the last ball that fills the vessel and its end."""
+        depth, along = self.graph.depth_mm[path], self.length[path]
+        end = len(path) - 1
+        near = along >= along[end] - depth.max()
+        enough = TIP_SHARE * float(depth[near].max())
+        while end > 0 and depth[end] < enough:
+            end -= 1
+        return path[: end + 1]
+
+
+def tips_of(skeleton: Skeleton) -> Bool:
+    """Tell which paths end freely.
+
+    Parameters
+    ----------
+    skeleton : Skeleton
+        Centrelines.
+
+    Returns
+    -------
+    (n,) ndarray of bool
+        One for each path.
+    """
+    starts = {int(path[0]) for path in skeleton.paths}
+    return np.array([int(path[-1]) not in starts for path in skeleton.paths], dtype=np.bool_)
+
+
+def end_depth(graph: VoxelGraph, path: Index) -> float:
+    """Return how deep a path lies towards its end, mm.
+
+    Parameters
+    ----------
+    graph : VoxelGraph
+        Of the vessel.
+    path : (m,) int64 ndarray
+        Voxels, towards the end that is meant; the first, which may lie in another vessel, is left out.
+
+    Returns
+    -------
+    float
+        The median over the last centimetre.
+    """
+    points = graph.points[path[1:]]
+    behind = np.linalg.norm(np.diff(points, axis=0), axis=1)[::-1].cumsum()[::-1]
+    return float(np.median(graph.depth_mm[path[1:]][np.append(behind, 0.0) <= END_MM]))

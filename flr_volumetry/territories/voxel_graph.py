@@ -1,0 +1,223 @@
+"""A vessel mask as a graph of neighbouring voxels, and the ways through it that keep to the middle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from flr_volumetry.territories.lattice import Bool, Index, Points, neighbours, wall
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+BRIDGED_MM = 5.0
+"""Gaps in a vessel up to this are bridged, from voxel centre to voxel centre (assumed)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VoxelGraph:
+    """A vessel mask as a graph.
+
+    Parameters
+    ----------
+    index : (n, 3) int64 ndarray
+        Its voxels, in the order of the array.
+    points : (n, 3) float64 ndarray
+        Their centres, mm from the centre of the array's first voxel.
+    depth_mm : (n,) float64 ndarray
+        How far each lies from the wall, mm.
+    edges : (m, 2) int64 ndarray
+        Pairs of neighbours, and the ends of bridged gaps.
+    part : (n,) int64 ndarray
+        Which connected part each belongs to, gaps bridged; 0 is the one with the most voxels.
+    wall : (k, 3) float64 ndarray
+        Points of the wall, mm.
+    beside_wall : (k,) int64 ndarray
+        The voxel inside of each.
+    bridges : int
+        How many gaps were bridged.
+    """
+
+    index: Index = field(repr=False)
+    points: Points = field(repr=False)
+    depth_mm: Points = field(repr=False)
+    edges: Index = field(repr=False)
+    part: Index = field(repr=False)
+    wall: Points = field(repr=False)
+    beside_wall: Index = field(repr=False)
+    bridges: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ways:
+    """The way from every voxel to a root that keeps to the middle of the vessel.
+
+    Parameters
+    ----------
+    before : (n,) int64 ndarray
+        The next voxel on the way to the root; roots, and voxels without a way, name themselves.
+    length_mm : (n,) float64 ndarray
+        Length of the way, mm; -1 where there is none.
+    """
+
+    before: Index = field(repr=False)
+    length_mm: Points = field(repr=False)
+
+
+def voxel_graph(voxels: Bool, steps: Points) -> VoxelGraph:
+    """Make the graph of a vessel mask.
+
+    Parameters
+    ----------
+    voxels : (i, j, k) ndarray of bool
+        The mask, not empty.
+    steps : (3, 3) ndarray
+        Columns: the steps of its grid, mm; sheared grids too.
+
+    Returns
+    -------
+    VoxelGraph
+        Of all its parts.
+    """
+    from scipy.spatial import cKDTree
+
+    index = np.argwhere(voxels)
+    points = index @ steps.T
+    inner, wall_points = wall(voxels, steps)
+    depth = np.asarray(cKDTree(wall_points).query(points)[0])
+    edges = _touching(voxels, index, steps)
+    part = _parts(len(index), edges)
+    bridges = _bridges(points, part)
+    if len(bridges):
+        edges = np.concatenate([edges, bridges])
+        part = _parts(len(index), edges)
+    shape = voxels.shape
+    beside = np.searchsorted(
+        np.ravel_multi_index(tuple(index.T), shape), np.ravel_multi_index(tuple(inner.T), shape)
+    )
+    return VoxelGraph(index, points, depth, edges, part, wall_points, beside, len(bridges))
+
+
+def ways_to(graph: VoxelGraph, roots: Index) -> Ways:
+    """Find the way from every voxel to the root of its part.
+
+    Parameters
+    ----------
+    graph : VoxelGraph
+        Of the vessel.
+    roots : (m,) int64 ndarray
+        Voxels, at most one for each part; parts without a root have no ways.
+
+    Returns
+    -------
+    Ways
+        The cheapest ones, where a step costs its length divided by the square of the depth: at every
+        calibre, the middle of the vessel is the cheapest way.
+
+    Notes
+    -----
+    As the centrelines of Antiga et al. (IEEE Trans Med Imaging 2003;22:674) and the skeletons of Sato et
+    al. (TEASAR, Pacific Graphics 2000), with the cost of a step free of scale.
+    """
+    from scipy.sparse.csgraph import dijkstra
+
+    one, other = graph.edges.T
+    length = np.linalg.norm(graph.points[one] - graph.points[other], axis=1)
+    cost = length * (graph.depth_mm[one] ** -2 + graph.depth_mm[other] ** -2) / 2
+    _, before, _ = dijkstra(
+        _matrix(len(graph.index), graph.edges, cost),
+        directed=False,
+        indices=roots,
+        return_predecessors=True,
+        min_only=True,
+    )
+    own = np.arange(len(graph.index))
+    reached = before >= 0
+    reached[roots] = True
+    next_one = np.where(before >= 0, before, own)
+    total = np.linalg.norm(graph.points - graph.points[next_one], axis=1)
+    far = next_one.copy()
+    # Each round doubles how far the way has been followed.
+    while (far != far[far]).any():
+        total = total + total[far]
+        far = far[far]
+    return Ways(next_one, np.where(reached, total, -1.0))
+
+
+def first_along(before: Index, stop: Bool) -> Index:
+    """Follow every voxel's way to the first one that is marked.
+
+    Parameters
+    ----------
+    before : (n,) int64 ndarray
+        The next voxel on each way.
+    stop : (n,) ndarray of bool
+        Where to stop.
+
+    Returns
+    -------
+    (n,) int64 ndarray
+        The marked voxel, or the end of the way.
+    """
+    found = np.where(stop, np.arange(len(before)), before)
+    while (found != found[found]).any():
+        found = found[found]
+    return found
+
+
+def _touching(voxels: Bool, index: Index, steps: Points) -> Index:
+    around = neighbours(steps)
+    around = around[: len(around) // 2]
+    reach = int(np.abs(around).max())
+    numbers = np.full([n + 2 * reach for n in voxels.shape], -1, dtype=np.int64)
+    i, j, k = (index + reach).T
+    numbers[i, j, k] = np.arange(len(index))
+    pairs = []
+    for step in around:
+        beside = numbers[i + step[0], j + step[1], k + step[2]]
+        here = np.flatnonzero(beside >= 0)
+        pairs.append(np.stack([here, beside[here]], axis=1))
+    return np.concatenate(pairs)
+
+
+def _matrix(n: int, edges: Index, weight: npt.NDArray[np.float64]) -> csr_array:
+    from scipy.sparse import csr_array
+
+    return csr_array((weight, (edges[:, 0], edges[:, 1])), shape=(n, n))
+
+
+def _parts(n: int, edges: Index) -> Index:
+    """Number the connected parts, the one with the most voxels first."""
+    from scipy.sparse.csgraph import connected_components
+
+    count, labels = connected_components(_matrix(n, edges, np.ones(len(edges))), directed=False)
+    order = np.argsort(-np.bincount(labels, minlength=count), kind="stable")
+    rank = np.empty(count, dtype=np.int64)
+    rank[order] = np.arange(count)
+    return rank[labels]
+
+
+def _bridges(points: Points, part: Index) -> Index:
+    """Pairs of voxels across the gaps between parts, the narrowest gaps first, no part twice connected."""
+    from scipy.spatial import cKDTree
+
+    gaps = []
+    for number in range(1, int(part.max()) + 1):
+        mine, others = np.flatnonzero(part == number), np.flatnonzero(part < number)
+        near, at = cKDTree(points[others]).query(points[mine], distance_upper_bound=BRIDGED_MM)
+        for group in np.unique(part[others[at[np.isfinite(near)]]]):
+            chosen = np.flatnonzero(np.isfinite(near))
+            chosen = chosen[part[others[at[chosen]]] == group]
+            best = chosen[np.argmin(near[chosen])]
+            gaps.append((float(near[best]), int(mine[best]), int(others[at[best]])))
+    joined = np.arange(int(part.max()) + 1)
+    kept = []
+    for _, one, other in sorted(gaps):
+        a, b = joined[part[one]], joined[part[other]]
+        if a != b:
+            joined[joined == a] = b
+            kept.append((one, other))
+    return np.array(kept, dtype=np.int64).reshape(-1, 2)
