@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
+from flr_volumetry.app.landmarks import LandmarksSection
 from flr_volumetry.app.sections import (
     AssessmentSection,
     CaseSection,
@@ -40,6 +41,7 @@ class Case(Section):
     masks: MasksSection = MasksSection()
     territories: TerritoriesSection = TerritoriesSection()
     stage: list[StageSection] = Field(min_length=1)
+    landmarks: LandmarksSection | None = None
     assessment: AssessmentSection = AssessmentSection()
     folder: Path = Field(default=Path(), exclude=True)
     sha256: str = Field(default="", exclude=True)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from flr_volumetry.anatomy import Caudate, Structure
 from flr_volumetry.app.drawn import DrawnFile, PlanFiles, chosen, drawn_surface, markup_resection
+from flr_volumetry.app.landmarks import PlaneName, placed_resection
 from flr_volumetry.app.tables import MaskEntry, Point, Section, ThreePoints
 from flr_volumetry.errors import CaseError
 from flr_volumetry.images import Grid, Mask
@@ -26,6 +27,7 @@ from flr_volumetry.resection import (
     WedgeResection,
 )
 from flr_volumetry.resection.surfaces import BezierSurface, ClosedCurve
+from flr_volumetry.territories import Side
 
 # What stands for a file while a plan is checked before anything is read.
 UNREAD_MASK = Mask(Grid((1, 1, 1), np.eye(4)), np.ones((1, 1, 1), dtype=bool), "unread")
@@ -146,6 +148,20 @@ class TerritoryEntry(Section):
         return TerritoryResection(Structure(self.structure), tuple(self.branches))
 
 
+class AnatomicalPlaneEntry(Section):
+    """A resection of the kind "anatomical_plane": placed from landmarks, to be confirmed."""
+
+    kind: Literal["anatomical_plane"]
+    name: PlaneName
+    removes: Literal["right", "left"]
+
+    def value(self, files: PlanFiles | None) -> Resection:
+        """Return it as a value of the core."""
+        if files is None:
+            return UNREAD_CUT
+        return placed_resection(self.name, Side(self.removes), files.landmarks())
+
+
 class CurveEntry(Section):
     """A resection of the kind "curve": a closed curve drawn on the liver."""
 
@@ -235,6 +251,7 @@ ResectionEntry = Annotated[
     | SurfaceEntry
     | CurveEntry
     | MarkupEntry
+    | AnatomicalPlaneEntry
     | TerritoryEntry,
     Field(discriminator="kind"),
 ]

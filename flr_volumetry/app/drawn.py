@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flr_volumetry.images import Mask
     from flr_volumetry.io import Markup
     from flr_volumetry.resection import Resection, Surface
+    from flr_volumetry.territories import Landmarks
 
 MARKUP_ENDINGS = (".json", ".fcsv")
 BEZIER_SIDE = 4
@@ -56,6 +57,10 @@ class DrawnFile:
 Drawing = TriangleSurface | tuple["Markup", ...]
 
 
+def _not_read() -> Landmarks:
+    raise CaseError("landmarks are known once the liver is read", reason="no_landmarks")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PlanFiles:
     """What a plan takes from files.
@@ -66,10 +71,13 @@ class PlanFiles:
         Gives an imported remnant: of a file, or, for None, the study's own.
     drawings : mapping from DrawnFile
         What was drawn in each.
+    landmarks : callable
+        Gives the liver's landmarks, once it is read.
     """
 
     remnant: Callable[[MaskEntry | None], Mask]
     drawings: Mapping[DrawnFile, Drawing] = field(repr=False)
+    landmarks: Callable[[], Landmarks] = field(default=_not_read, repr=False)
 
 
 def read_drawing(file: DrawnFile, path: Path) -> Drawing:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from flr_volumetry.app.landmarks import landmarks_of, with_case_segments
 from flr_volumetry.app.load import imported_remnants, load_case
-from flr_volumetry.app.vessels import with_plan_territories
+from flr_volumetry.app.vessels import with_case_territories
 from flr_volumetry.assessment.engine import assess
 from flr_volumetry.assessment.model import PlannedCut, Provenance, Summary
 from flr_volumetry.io.protocols import read_protocols
@@ -77,9 +78,11 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     protocols = read_protocols(tuple(case.assessment.protocols), folder=folder)
     tell("reading image and masks")
     loaded = load_case(case)
+    tell("following the vessels")
+    liver = with_case_territories(loaded.liver, case)
+    liver, placed = with_case_segments(liver, case)
     tell("cutting")
-    plan = case.plan(loaded.files)
-    liver = with_plan_territories(loaded.liver, plan, case)
+    plan = case.plan(replace(loaded.files, landmarks=lambda: landmarks_of(case, liver)))
     partition = resect(liver, plan)
     inputs = (*loaded.inputs, *imported_remnants(case, plan))
     tell("measuring")
@@ -89,7 +92,6 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     caveats = _unique(
         (
             *liver.caveats,
-            *(c for t in liver.territories for c in t.caveats),
             *partition.caveats,
             *volumes.caveats,
             *consequences.caveats,
@@ -105,6 +107,7 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         methods=(
             *_methods(inputs),
             *(sentence for t in liver.territories for sentence in t.methods),
+            *placed,
             *partition.methods,
             *volumes.methods,
             *consequences.methods,

@@ -6,7 +6,9 @@ import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from flr_volumetry.app.landmarks import with_case_segments
 from flr_volumetry.app.load import load_case
+from flr_volumetry.app.vessels import with_case_territories
 from flr_volumetry.app.write import files_of, replacing
 from flr_volumetry.planning import search_plans
 from flr_volumetry.report.search_page import render_search, search_json, search_text
@@ -51,6 +53,9 @@ def search_case(
     """
     tell("reading image and masks")
     liver = load_case(case).liver
+    tell("following the vessels")
+    liver = with_case_territories(liver, case)
+    liver, _ = with_case_segments(liver, case)
     tell("searching")
     return search_plans(
         liver,

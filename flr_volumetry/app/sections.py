@@ -82,12 +82,13 @@ class MasksSection(Section):
 
 
 class TerritoriesSection(Section):
-    """The [territories] table: how the branches of vessels are found; all optional.
+    """The [territories] table: whether and how the branches of vessels are found; all optional.
 
     A root is one point, or several for a vessel in several parts: the end of the portal vein's trunk, the
     mouth of the hepatic veins.
     """
 
+    find: bool = True
     portal_root_mm: list[Point] | None = Field(default=None, min_length=1)
     hepatic_root_mm: list[Point] | None = Field(default=None, min_length=1)
     weighting: Literal["wall"] = "wall"

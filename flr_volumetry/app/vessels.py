@@ -1,51 +1,59 @@
-"""Vessel territories of a case: found where the plan names one, or the case says where a tree begins."""
+"""Vessel territories of a case: of every vessel that has a mask, unless the case says otherwise."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flr_volumetry.anatomy import Structure
-from flr_volumetry.resection import TerritoryResection
+from flr_volumetry.app.cuts import TerritoryEntry
+from flr_volumetry.errors import Caveat, LiverError
+from flr_volumetry.territories import Weighting, find_territories, with_territories
 
 if TYPE_CHECKING:
     from flr_volumetry.app.case import Case
     from flr_volumetry.liver import Liver
-    from flr_volumetry.resection import ResectionPlan
 
 
-def with_plan_territories(liver: Liver, plan: ResectionPlan, case: Case) -> Liver:
-    """Return a liver that knows the territories that its plan is made of.
+def with_case_territories(liver: Liver, case: Case) -> Liver:
+    """Return a liver that knows the territories of its vessels.
 
     Parameters
     ----------
     liver : Liver
         With a mask of each vessel that the plan names.
-    plan : ResectionPlan
-        The plan.
     case : Case
-        Says where the trees begin, if it does, and what nearest means.
+        Says where the trees begin, if it does, and whether they are sought at all.
 
     Returns
     -------
     Liver
-        The same, where the plan names no branch and the case no root.
+        With territories of portal vein and hepatic veins, as far as they have masks. A vessel that the
+        plan does not name and that makes no tree leaves a caveat.
 
     Raises
     ------
     LiverError
-        If a vessel has no mask, or makes no tree.
+        If a vessel that the plan names, or whose root is given, has no mask or makes no tree.
     """
-    roots = {
-        Structure.PORTAL_VEIN: case.territories.portal_root_mm,
-        Structure.HEPATIC_VEINS: case.territories.hepatic_root_mm,
-    }
-    cuts = [cut for stage in plan.stages for cut in stage.resections]
-    named = {cut.structure for cut in cuts if isinstance(cut, TerritoryResection)}
-    for structure, root in roots.items():
-        if structure in named or root is not None:
-            from flr_volumetry.territories import Weighting, find_territories, with_territories
-
-            weighting = Weighting(case.territories.weighting)
-            found = find_territories(liver, structure, root_mm=root, weighting=weighting)
+    section = case.territories
+    entries = [entry for stage in case.stage for entry in stage.resections]
+    named = {Structure(entry.structure) for entry in entries if isinstance(entry, TerritoryEntry)}
+    there = {vessel.structure for vessel in liver.vessels}
+    for structure, root in (
+        (Structure.PORTAL_VEIN, section.portal_root_mm),
+        (Structure.HEPATIC_VEINS, section.hepatic_root_mm),
+    ):
+        needed = structure in named or root is not None
+        if not needed and not (section.find and structure in there):
+            continue
+        try:
+            found = find_territories(liver, structure, root_mm=root, weighting=Weighting(section.weighting))
+        except LiverError as error:
+            if needed:
+                raise
+            words = f"{error.message} What depends on its branches is not known."
+            liver = replace(liver, caveats=(*liver.caveats, Caveat("no_territories", words)))
+        else:
             liver = with_territories(liver, found)
     return liver

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.resection import (
     Ablation,
+    BezierSurface,
+    ClosedCurve,
     PlaneResection,
     RemnantResection,
     SegmentResection,
@@ -58,7 +60,7 @@ def _resection(cut: Resection) -> Json:
     match cut:
         case PlaneResection():
             planes = [{"point_mm": _point(p.point_mm), "normal": _point(p.normal)} for p in cut.planes]
-            return {"kind": "planes", "combine": cut.combine.value, "planes": planes}
+            return {"kind": "planes", "name": cut.name, "combine": cut.combine.value, "planes": planes}
         case SurfaceResection():
             return {"kind": "surface", "name": cut.name, **_surface(cut.surface)}
         case SegmentResection():
@@ -77,13 +79,20 @@ def _resection(cut: Resection) -> Json:
 
 
 def _surface(surface: Surface) -> Json:
-    if isinstance(surface, TriangleSurface):
-        return {
-            "surface": "triangles",
-            "n_vertices": len(surface.vertices_mm),
-            "n_triangles": len(surface.triangles),
-        }
-    raise TypeError(f"unknown surface {type(surface).__name__}")
+    match surface:
+        case BezierSurface():
+            return {
+                "surface": "control_points",
+                "control_mm": [[_point(p) for p in row] for row in surface.control_mm],
+            }
+        case ClosedCurve():
+            return {"surface": "closed_curve", "points_mm": [_point(p) for p in surface.points_mm]}
+        case TriangleSurface():
+            return {
+                "surface": "triangles",
+                "n_vertices": len(surface.vertices_mm),
+                "n_triangles": len(surface.triangles),
+            }
 
 
 def _point(vector: npt.NDArray[np.float64]) -> list[float]:

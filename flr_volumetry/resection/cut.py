@@ -258,6 +258,7 @@ def _around_lesions(
 def _caveats(liver: Liver, labels: npt.NDArray[np.uint8], plan: ResectionPlan) -> list[Caveat]:
     cuts = [cut for stage in plan.stages for cut in stage.resections]
     caveats = [c for cut in cuts if isinstance(cut, RemnantResection) for c in _imported(liver, cut)]
+    caveats += [c for cut in cuts if isinstance(cut, PlaneResection) for c in cut.caveats]
     sizes = part_sizes_ml(labels == REMNANT, liver.grid)
     if len(sizes) > 1 and sizes[1] > NEGLIGIBLE_ML:
         caveats.append(
@@ -292,6 +293,12 @@ def _methods(plan: ResectionPlan) -> list[str]:
         "The plan was carried out voxel by voxel: each liver voxel went, whole, to the side on which its "
         "centre lies, and each resection took from what the ones before it had left, so that the pieces sum "
         "to the liver exactly."
+    ]
+    sentences += [
+        cut.method
+        for stage in plan.stages
+        for cut in stage.resections
+        if isinstance(cut, PlaneResection) and cut.method
     ]
     if kinds & {WedgeResection, Ablation}:
         sentences.append(

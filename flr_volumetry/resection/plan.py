@@ -22,6 +22,7 @@ from flr_volumetry.errors import PlanError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from flr_volumetry.errors import Caveat
     from flr_volumetry.images import Mask
     from flr_volumetry.resection.surfaces import Surface
 
@@ -132,6 +133,12 @@ class PlaneResection:
         At least one.
     combine : Combine
         Beyond all of them, or beyond any.
+    name : str
+        What the cut is called; empty for nothing.
+    caveats : tuple of Caveat
+        What the reader must know of how it was placed.
+    method : str
+        How it was placed, in one sentence; empty if it was drawn.
 
     Raises
     ------
@@ -141,6 +148,9 @@ class PlaneResection:
 
     planes: tuple[Plane, ...]
     combine: Combine = Combine.ALL
+    name: str = ""
+    caveats: tuple[Caveat, ...] = ()
+    method: str = ""
 
     def __post_init__(self) -> None:
         if not self.planes:
@@ -149,6 +159,8 @@ class PlaneResection:
     @property
     def title(self) -> str:
         """What the report calls it."""
+        if self.name:
+            return f"resection beyond {self.name}"
         if len(self.planes) == 1:
             return "resection beyond a plane"
         return f"resection beyond {self.combine.value} of {len(self.planes)} planes"

@@ -163,21 +163,22 @@ def paint(rows: LiverRows, pieces: Sequence[Runs], shape: tuple[int, int, int]) 
         0 outside the liver, 1 the remnant, and so on; columns fastest.
     """
     before = rows.row_places()
-    begin, end, label = (
+    row, begin, end, label = (
         np.concatenate(parts)
         for parts in zip(
-            *(
-                (before[p.row] + p.begin, before[p.row] + p.end, np.full(len(p.row), n, dtype=np.uint8))
-                for n, p in enumerate(pieces, start=REMNANT)
-            ),
+            *((p.row, p.begin, p.end, np.full(len(p.row), n)) for n, p in enumerate(pieces, start=REMNANT)),
             strict=True,
         )
     )
-    steps = np.zeros(rows.grid.shape[0] * rows.grid.shape[1] * rows.grid.shape[2] + 1, dtype=np.uint8)
-    # Labels as differences that wrap around: where one run ends and the next begins, both add up.
-    steps[begin] += label
-    steps[end] -= label
-    flat = np.cumsum(steps[:-1], dtype=np.uint8)
+    order = np.argsort(before[row] + begin, kind="stable")
+    # What lies between two runs, then a run, by turns; what follows the last is outside the liver.
+    borders = np.zeros(2 * len(order) + 1, dtype=np.int64)
+    borders[1::2] = (before[row] + begin)[order]
+    borders[2::2] = (before[row] + end)[order]
+    values = np.zeros(len(borders), dtype=np.uint8)
+    values[1::2] = label[order]
+    voxels = rows.grid.shape[0] * rows.grid.shape[1] * rows.grid.shape[2]
+    flat = np.repeat(values, np.diff(borders, append=voxels))
     labels = np.zeros(shape, dtype=np.uint8, order="F")
     labels[rows.box] = flat.reshape(rows.grid.shape, order="F")
     return labels

@@ -200,8 +200,8 @@ def _only_trees(pieces: Pieces, structure: Structure) -> Pieces:
     keep = [n for n, t in enumerate(top) if length[t] >= MIN_TREE_MM]
     if not keep:
         raise LiverError(
-            f"the mask of the {structure.value.replace('_', ' ')} has no course of {MIN_TREE_MM:.0f} mm in the "
-            "liver: it is too small, or too scattered, to be a vessel tree.",
+            f"the mask of the {structure.value.replace('_', ' ')} has no course of {MIN_TREE_MM:.0f} mm in "
+            "the liver: it is too small, or too scattered, to be a vessel tree.",
             reason="vessel_too_small",
         )
     number = np.full(len(top) + 1, -1, dtype=np.int64)
@@ -261,7 +261,8 @@ def _caveats(vessel: _Vessel, voxel_ml: float) -> list[Caveat]:
         caveats.append(
             Caveat(
                 "vessel_gaps_bridged",
-                f"The mask of the {called} has gaps: {graph.bridges} of up to {BRIDGED_MM:.0f} mm were bridged.",
+                f"The mask of the {called} has gaps: {graph.bridges} of up to {BRIDGED_MM:.0f} mm were "
+                "bridged.",
             )
         )
     roots = [n for n, piece in enumerate(vessel.tree.pieces) if piece.parent < 0]
@@ -271,8 +272,8 @@ def _caveats(vessel: _Vessel, voxel_ml: float) -> list[Caveat]:
         caveats.append(
             Caveat(
                 "vessel_in_parts",
-                f"The mask of the {called} is in {len(roots)} separate parts ({ml} mL), each taken for a tree of "
-                "its own: what connects them cannot be told.",
+                f"The mask of the {called} is in {len(roots)} separate parts ({ml} mL), each taken for a "
+                "tree of its own: their connection cannot be told.",
             )
         )
     lost_ml = int(np.count_nonzero(inside & (owner < 0))) * voxel_ml
@@ -280,8 +281,8 @@ def _caveats(vessel: _Vessel, voxel_ml: float) -> list[Caveat]:
         caveats.append(
             Caveat(
                 "vessel_left_out",
-                f"{lost_ml:.2f} mL of the {called} in the liver are scattered or lie behind no branch, and feed "
-                "no territory.",
+                f"{lost_ml:.2f} mL of the {called} in the liver are scattered or lie behind no branch, and "
+                "feed no territory.",
             )
         )
     return caveats
@@ -290,8 +291,8 @@ def _caveats(vessel: _Vessel, voxel_ml: float) -> list[Caveat]:
 def _methods(structure: Structure, weighting: Weighting) -> tuple[str, ...]:
     called = structure.value.replace("_", " ")
     return (
-        f"Branches of the {called} were found from its mask: centrelines are the cheapest ways to the root, the "
-        "cost of a step being its length over the square of the distance to the wall.",
+        f"Branches of the {called} were found from its mask: centrelines are the cheapest ways to the root, "
+        "the cost of a step being its length over the square of the distance to the wall.",
         f"{MEANING[weighting]} (Selle et al., IEEE Trans Med Imaging 2002;21:1344).",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -117,7 +118,7 @@ class _Tree:
         self.smooth = graph.points.copy()
         for path in skeleton.paths:
             nodes = path.tolist()
-            for node, child in zip(nodes, nodes[1:], strict=False):
+            for node, child in pairwise(nodes):
                 self.children.setdefault(node, []).append(child)
             self.smooth[path] = _smoothed(self.smooth[path], graph.depth_mm[path])
 

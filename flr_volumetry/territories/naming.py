@@ -27,7 +27,7 @@ MAJOR = 0.1
 LEFT_AT_MOST = 0.6
 """A left branch with a larger share also carries part of the right liver (assumed)."""
 APART_MM = 15.0
-"""Territories whose middles are closer than this, along the axis that tells them apart, get no name (assumed)."""
+"""Territories whose middles are closer than this, along the axis that tells them, get no name (assumed)."""
 PART = 0.2
 """A section's branch has this share of the right liver (assumed)."""
 COMMON_MM = 30.0
@@ -84,7 +84,7 @@ def name_branches(
     tree = _Named(branches, fed)
     if structure is Structure.PORTAL_VEIN:
         _name_portal(tree)
-        wanted = (PORTAL_RIGHT, PORTAL_LEFT)
+        wanted: tuple[str, ...] = (PORTAL_RIGHT, PORTAL_LEFT)
     else:
         _name_hepatic(tree)
         wanted = (VEIN_RIGHT, VEIN_MIDDLE, VEIN_LEFT)
@@ -105,14 +105,15 @@ class _Named:
         self.names[number - 1] = name
 
     def start_mm(self, number: int) -> Points:
-        return self.branches[number - 1].points_mm[0]
+        start: Points = self.branches[number - 1].points_mm[0]
+        return start
 
     def majors(self, numbers: Sequence[int], whole: int, share: float = MAJOR) -> list[int]:
         """Those with their share of what a branch, or the whole vessel, feeds."""
         return [n for n in numbers if self.fed.voxels[n] >= share * self.fed.voxels[whole]]
 
     def fork_below(self, number: int, whole: int, share: float = MAJOR) -> tuple[list[int], float]:
-        """The major branches of the first fork with more than one, and how far down it is, mm."""
+        """Return the major branches of the first fork with more than one, and how far down it is, mm."""
         down = 0.0
         while True:
             down += self.branches[number - 1].length_mm

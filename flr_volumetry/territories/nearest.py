@@ -115,7 +115,7 @@ def _by_transform(seeds: Bool, spacing: Points) -> Index:
     from scipy.ndimage import distance_transform_edt
 
     nearest = distance_transform_edt(~seeds, sampling=spacing, return_distances=False, return_indices=True)
-    at = nearest[0].astype(np.int64)
+    at: Index = nearest[0].astype(np.int64)
     for axis in (1, 2):
         at *= seeds.shape[axis]
         at += nearest[axis]

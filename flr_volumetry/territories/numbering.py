@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def number_branches(
     pieces: Sequence[Piece], fed: Index, origin_mm: Points
 ) -> tuple[tuple[Branch, ...], Index]:
-    """Number branches from the root outwards, the larger territory first.
+    """Return branches numbered from the root outwards, the larger territory first.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,12 +52,13 @@ def given_roots(graph: VoxelGraph, roots_mm: Points) -> Index:
     """
     from scipy.spatial import cKDTree
 
-    far, at = cKDTree(graph.points).query(roots_mm)
+    found = cKDTree(graph.points).query(roots_mm)
+    far, at = np.asarray(found[0]), np.asarray(found[1])
     if not (far <= SNAP_MM).all():
         n = int(np.argmax(far))
         raise LiverError(
-            f"root {n + 1} of {len(far)} lies {far[n]:.1f} mm from the nearest voxel of the vessel, more than "
-            f"{SNAP_MM:.0f} mm. Give a point on the vessel, in LPS mm.",
+            f"root {n + 1} of {len(far)} lies {far[n]:.1f} mm from the nearest voxel of the vessel, more "
+            f"than {SNAP_MM:.0f} mm. Give a point on the vessel, in LPS mm.",
             reason="root_far_from_vessel",
         )
     if len(np.unique(graph.part[at])) < len(at):
@@ -139,7 +141,7 @@ class _Ends:
         up_mm: npt.NDArray[np.float64],
     ) -> None:
         self.graph, self.up_mm = graph, up_mm
-        before = {int(v): int(u) for p in skeleton.paths for u, v in zip(p, p[1:], strict=False)}
+        before = {int(v): int(u) for p in skeleton.paths for u, v in pairwise(p)}
         free = tips_of(skeleton)
         self.voxel: list[int] = []
         self.end_mm: list[float] = []
@@ -174,7 +176,7 @@ class _Ends:
         if cava is not None:
             from scipy.spatial import cKDTree
 
-            near = cKDTree(cava).query(self.graph.points[voxel])[0]
+            near = np.asarray(cKDTree(cava).query(self.graph.points[voxel])[0])
             if near.min() <= CAVA_MM:
                 return int(voxel[np.argmax(np.where(near <= CAVA_MM, end, -1.0))])
         width = entry if entry.max() > 0 else end

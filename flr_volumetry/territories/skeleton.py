@@ -10,13 +10,13 @@ import numpy as np
 from flr_volumetry.territories.voxel_graph import first_along, ways_to
 
 if TYPE_CHECKING:
-    from flr_volumetry.territories.lattice import Bool, Index, Points
+    from flr_volumetry.territories.lattice import Bool, Index
     from flr_volumetry.territories.voxel_graph import VoxelGraph, Ways
 
 SLACK_MM = 2.0
-"""The tube around a centreline reaches so far beyond the balls that touch the wall: a flat vessel fills it."""
+"""The tube around a centreline reaches so far beyond the balls that touch the wall: it holds a flat one."""
 SPUR_MM = 2.0
-"""A side branch counts if it runs on, beyond the tube it leaves, by more than that vessel's depth and this."""
+"""A side branch counts if it runs on beyond the tube it leaves by more than that vessel's depth and this."""
 TIP_SHARE = 0.7
 """A centreline ends where it is so deep, against the depth within one radius of the end."""
 

@@ -190,7 +190,7 @@ def _matrix(n: int, edges: Index, weight: npt.NDArray[np.float64]) -> csr_array:
 
 
 def _parts(n: int, edges: Index) -> Index:
-    """Number the connected parts, the one with the most voxels first."""
+    """Return the connected part of each, numbered from the one with the most voxels on."""
     from scipy.sparse.csgraph import connected_components
 
     count, labels = connected_components(_matrix(n, edges, np.ones(len(edges))), directed=False)
@@ -207,7 +207,8 @@ def _bridges(points: Points, part: Index) -> Index:
     gaps = []
     for number in range(1, int(part.max()) + 1):
         mine, others = np.flatnonzero(part == number), np.flatnonzero(part < number)
-        near, at = cKDTree(points[others]).query(points[mine], distance_upper_bound=BRIDGED_MM)
+        found = cKDTree(points[others]).query(points[mine], distance_upper_bound=BRIDGED_MM)
+        near, at = np.asarray(found[0]), np.asarray(found[1])
         for group in np.unique(part[others[at[np.isfinite(near)]]]):
             chosen = np.flatnonzero(np.isfinite(near))
             chosen = chosen[part[others[at[chosen]]] == group]

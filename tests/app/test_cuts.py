@@ -12,7 +12,7 @@ from flr_volumetry.anatomy import Structure
 from flr_volumetry.app.case import make_case
 from flr_volumetry.app.load import imported_remnants, load_case
 from flr_volumetry.app.run import run_case
-from flr_volumetry.app.vessels import with_plan_territories
+from flr_volumetry.app.vessels import with_case_territories
 from flr_volumetry.app.write import write_outcome
 from flr_volumetry.errors import CaseError, FlrError, LiverError, PlanError
 from flr_volumetry.io import (
@@ -393,15 +393,16 @@ def with_vessels(*resections, **tables):
 
 
 def test_territories_are_found_where_the_plan_names_a_branch_or_the_case_a_root():
-    """Only then; from the root given; their branches can be cut."""
+    """With find = false only then; from the root given; their branches can be cut."""
     loaded = load_case(with_vessels({"kind": "segments", "segments": [5]}))
     territory = {"kind": "territory", "structure": "portal_vein", "branches": [2]}
 
     def found(case):
-        return with_plan_territories(loaded.liver, case.plan(), case)
+        return with_case_territories(loaded.liver, case)
 
-    assert found(with_vessels({"kind": "segments", "segments": [5]})) is loaded.liver
-    liver = found(with_vessels(territory))
+    off = {"find": False}
+    assert found(with_vessels({"kind": "segments", "segments": [5]}, territories=off)) is loaded.liver
+    liver = found(with_vessels(territory, territories=off))
     (own,) = liver.territories
     assert own.structure is Structure.PORTAL_VEIN
     case = with_vessels(territory)
@@ -410,7 +411,7 @@ def test_territories_are_found_where_the_plan_names_a_branch_or_the_case_a_root(
     places = loaded.liver.grid.centres_mm(np.argwhere(vein.voxels))
     mouth = places[np.argmax(places[:, 2])].tolist()
     for root in (mouth, [mouth]):
-        both = found(with_vessels(territory, territories={"hepatic_root_mm": root}))
+        both = found(with_vessels(territory, territories={**off, "hepatic_root_mm": root}))
         portal, hepatic = both.territories
         assert np.array_equal(portal.labels, own.labels)
         direct = find_territories(loaded.liver, Structure.HEPATIC_VEINS, root_mm=mouth)
@@ -437,4 +438,4 @@ def test_a_root_off_the_vessel_is_refused():
         {"kind": "segments", "segments": [5]}, territories={"portal_root_mm": [500.0, 0.0, 0.0]}
     )
     with pytest.raises(LiverError):
-        with_plan_territories(load_case(case).liver, case.plan(), case)
+        with_case_territories(load_case(case).liver, case)

@@ -128,7 +128,11 @@ def test_the_rule_of_makuuchi_step_by_step(changed, extent):
 
 
 @given(
-    st.floats(0.05, 60), st.sampled_from(AscitesControl), st.floats(0, 39.9), st.floats(0, 5), st.floats(0, 40)
+    st.floats(0.05, 60),
+    st.sampled_from(AscitesControl),
+    st.floats(0, 39.9),
+    st.floats(0, 5),
+    st.floats(0, 40),
 )
 def test_worse_function_never_allows_more(bilirubin, ascites, r15, worse_bilirubin, worse_r15):
     """Below 40 % of ICG: at 40 % the published rule allows less at a normal bilirubin than at 1.1 to 1.5."""
