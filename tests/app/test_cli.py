@@ -367,6 +367,8 @@ def test_an_interrupted_run_leaves_no_half_written_output(tmp_path, moment):
         "from pathlib import Path\n"
         "from flr_volumetry.app import run, write\n"
         "from flr_volumetry.app.case import read_case\n"
+        # A shell that runs tests in the background has its children ignore Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def tell(step):\n"
         f"    if {moment!r} in step:\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
