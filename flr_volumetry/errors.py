@@ -10,6 +10,7 @@ The tree, each with one example:
     + GridError .............. an affine without volume, masks on other lattices
         - FrameError ......... a mask whose frame of reference is another one
     + LiverError ............. an empty liver mask, a lesion outside the liver
+    + SegmentationError ...... no liver in view, a back-end that is not installed
     + PlanError .............. an unknown hepatectomy, a plane that removes nothing
     + FormulaError ........... a height of 1.70 cm, a denominator of nought
     + ProtocolError .......... a rule without its source
@@ -84,6 +85,12 @@ class LiverError(FlrError):
     """Masks do not describe one patient's liver: the liver is empty, a lesion lies outside it."""
 
     default_reason = "bad_liver"
+
+
+class SegmentationError(FlrError):
+    """A mask cannot be made from a scan: no liver is in view, a back-end's weights are missing."""
+
+    default_reason = "not_segmented"
 
 
 class PlanError(FlrError):
