@@ -10,16 +10,16 @@ import numpy as np
 from flr_volumetry.planning.arrangement import cut_area_cm2
 from flr_volumetry.planning.scoring import criteria, pareto
 from flr_volumetry.planning.values import PlanOption, Price
-from flr_volumetry.resection import Ablation, WedgeResection, resect
+from flr_volumetry.resection import Ablation, WedgeResection, lesion_surface, resect
 from flr_volumetry.volumetry.consequences import weigh
 from flr_volumetry.volumetry.measure import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from flr_volumetry.liver import Liver
     from flr_volumetry.planning.values import SearchSettings
-    from flr_volumetry.resection import ResectionPlan, Stage
+    from flr_volumetry.resection import Patches, ResectionPlan, Stage
 
 MARGIN_ROOM_MM = 0.2
 """A margin this much below the one wished for counts as met: surfaces are right to about 0.1 mm."""
@@ -54,8 +54,9 @@ def measured_options(
         The largest working remnant first, each with its price.
     """
     found = []
+    surfaces = {lesion.number: lesion_surface(lesion, liver.grid) for lesion in liver.lesions}
     for number, (plan, (procedures, growth)) in enumerate(plans, start=1):
-        option = _measured(liver, settings, plan, procedures, growth)
+        option = _measured(liver, settings, plan, (procedures, growth), surfaces)
         tell(number, len(plans))
         if _meets(option, settings, hopeless):
             found.append(option)
@@ -66,11 +67,12 @@ def _measured(
     liver: Liver,
     settings: SearchSettings,
     plan: ResectionPlan,
-    procedures: int,
-    growth: float | None,
+    steps: tuple[int, float | None],
+    surfaces: Mapping[int, Patches],
 ) -> PlanOption:
-    partition = resect(liver, plan)
-    volumes = measure(liver, partition)
+    procedures, growth = steps
+    partition = resect(liver, plan, surfaces=surfaces)
+    volumes = measure(liver, partition, surfaces=surfaces)
     found = weigh(liver, partition)
     least = max(settings.margin_mm - MARGIN_ROOM_MM, 0.0)
     flr = volumes.remnant_functional_ml

@@ -42,7 +42,9 @@ ON_PLANE_MM = 1e-6
 Voxels = npt.NDArray[np.bool_]
 
 
-def resect(liver: Liver, plan: ResectionPlan) -> Partition:
+def resect(
+    liver: Liver, plan: ResectionPlan, *, surfaces: Mapping[int, Patches] | None = None
+) -> Partition:
     """Divide a liver by a plan.
 
     Every resection takes from what the ones before it left, so that each liver voxel
@@ -54,6 +56,9 @@ def resect(liver: Liver, plan: ResectionPlan) -> Partition:
         The liver, with its lesions and segments as far as the plan names them.
     plan : ResectionPlan
         Stages in order.
+    surfaces : mapping of int to Patches or None
+        Surfaces of lesions, by number, as far as they are at hand (`lesion_surface`); the pieces are the
+        same, found sooner.
 
     Returns
     -------
@@ -92,7 +97,7 @@ def resect(liver: Liver, plan: ResectionPlan) -> Partition:
     pieces: list[Piece] = []
     left = int(np.count_nonzero(liver.voxels))
     for label, (number, resection, where) in enumerate(in_order(plan), start=REMNANT + 1):
-        box, goes = taken_by(liver, resection, where)
+        box, goes = taken_by(liver, resection, where, surfaces=surfaces)
         part = labels[box]
         goes &= part == REMNANT
         count = int(np.count_nonzero(goes))

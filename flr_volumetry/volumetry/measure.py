@@ -14,8 +14,10 @@ from flr_volumetry.resection import PieceKind, longest_diameter_mm, margins
 from flr_volumetry.resection.partition import REMNANT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flr_volumetry.liver import Lesion, Liver
-    from flr_volumetry.resection import LesionMargin, Partition
+    from flr_volumetry.resection import LesionMargin, Partition, Patches
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,9 @@ class LiverVolumes:
     methods: tuple[str, ...] = ()
 
 
-def measure(liver: Liver, partition: Partition) -> LiverVolumes:
+def measure(
+    liver: Liver, partition: Partition, *, surfaces: Mapping[int, Patches] | None = None
+) -> LiverVolumes:
     """Count what a partition leaves and takes.
 
     Parameters
@@ -181,6 +185,9 @@ def measure(liver: Liver, partition: Partition) -> LiverVolumes:
         The liver.
     partition : Partition
         Of that liver.
+    surfaces : mapping of int to Patches or None
+        Surfaces of lesions, by number, as far as they are at hand (`lesion_surface`); the result is the
+        same, found sooner.
 
     Returns
     -------
@@ -196,7 +203,7 @@ def measure(liver: Liver, partition: Partition) -> LiverVolumes:
     PlanError
         If what stays is lesion and nothing else.
     """
-    lesion_margins = margins(liver, partition)
+    lesion_margins = margins(liver, partition, surfaces=surfaces)
     ml = liver.grid.voxel_ml
     tumour = _tumour(liver)
     in_label = np.array([p.count for p in partition.pieces], dtype=np.int64)
