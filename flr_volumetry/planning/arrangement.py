@@ -60,10 +60,8 @@ class Arrangement:
         Area between them, estimated from voxel faces.
     drained : (a, b) int64 ndarray, read-only
         Working voxels of each atom by the hepatic-vein branch nearest to them; no columns without branches.
-    vein_points : tuple of (m,) int64 ndarray
-        For each hepatic-vein branch, the atom in which each point of its centreline lies; -1 outside.
-    vein_parent : (b,) int64 ndarray, read-only
-        Index of the branch it runs into; -1 for a root.
+    on_way : (a, b) ndarray of bool, read-only
+        Which atoms the blood of each hepatic-vein branch passes, on the branch and on those it runs into.
     """
 
     voxel_ml: float
@@ -77,8 +75,7 @@ class Arrangement:
     borders: Ints = field(repr=False)
     border_mm2: Floats = field(repr=False)
     drained: Ints = field(repr=False)
-    vein_points: tuple[Ints, ...] = field(repr=False)
-    vein_parent: Ints = field(repr=False)
+    on_way: Bools = field(repr=False)
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
@@ -119,7 +116,7 @@ def arrange(liver: Liver, local: Sequence[Resection]) -> Arrangement:
     is_lesion = np.array([keys[2 + i] > 0 for i in range(len(liver.lesions))]).reshape(-1, n)
     voxels = np.bincount(code, minlength=n)
     borders, area = _borders(atoms, liver.grid, n)
-    drained, points, parent = _veins(liver, atoms, np.asarray(is_lesion.any(axis=0)), n)
+    drained, on_way = _veins(liver, atoms, np.asarray(is_lesion.any(axis=0)), n)
     return Arrangement(
         liver.grid.voxel_ml,
         voxels,
@@ -132,8 +129,7 @@ def arrange(liver: Liver, local: Sequence[Resection]) -> Arrangement:
         borders,
         area,
         drained,
-        points,
-        parent,
+        on_way,
     )
 
 
@@ -221,21 +217,26 @@ def _distances(lesion: Lesion, atoms: Ints, grid: Grid, n: int) -> Floats:
     return nearest
 
 
-def _veins(liver: Liver, atoms: Ints, is_lesion: Bools, n: int) -> tuple[Ints, tuple[Ints, ...], Ints]:
+def _veins(liver: Liver, atoms: Ints, is_lesion: Bools, n: int) -> tuple[Ints, Bools]:
     veins = liver.territories_of(Structure.HEPATIC_VEINS)
     if veins is None:
-        return np.zeros((n, 0), dtype=np.int64), (), np.zeros(0, dtype=np.int64)
+        return np.zeros((n, 0), dtype=np.int64), np.zeros((n, 0), dtype=bool)
     branches = len(veins.branches)
     inside = atoms >= 0
     drained = np.bincount(
         atoms[inside] * (branches + 1) + veins.labels[inside], minlength=n * (branches + 1)
     ).reshape(n, branches + 1)[:, 1:]
     drained[is_lesion] = 0
-    points = []
-    for branch in veins.branches:
+    passed = np.zeros((n, branches), dtype=bool)
+    for at, branch in enumerate(veins.branches):
         index = np.rint(liver.grid.indices_at(branch.points_mm)).astype(np.int64)
         within = np.all((index >= 0) & (index < liver.grid.shape), axis=1)
-        at = np.full(len(index), -1, dtype=np.int64)
-        at[within] = atoms[tuple(index[within].T)]
-        points.append(at)
-    return drained, tuple(points), np.array([b.parent - 1 for b in veins.branches], dtype=np.int64)
+        there = atoms[tuple(index[within].T)]
+        passed[there[there >= 0], at] = True
+    on_way = passed.copy()
+    for at, branch in enumerate(veins.branches):
+        parent = branch.parent
+        while parent:
+            on_way[:, at] |= passed[:, parent - 1]
+            parent = veins.branches[parent - 1].parent
+    return drained, on_way

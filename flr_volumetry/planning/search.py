@@ -14,7 +14,7 @@ from flr_volumetry.anatomy import Structure
 from flr_volumetry.errors import Caveat, PlanError
 from flr_volumetry.planning.arrangement import arrange
 from flr_volumetry.planning.candidates import anatomical
-from flr_volumetry.planning.scoring import Scores, criteria, pareto, score
+from flr_volumetry.planning.scoring import Scores, centre_margins_mm, criteria, pareto, score
 from flr_volumetry.planning.values import SearchResult, SearchSettings
 from flr_volumetry.planning.verdict import measured_options
 from flr_volumetry.resection import (
@@ -139,10 +139,11 @@ def search_plans(
     treatments = _treatments(liver, settings)
     atoms = arrange(liver, [t.resection for t in treatments])
     cuts = anatomical(liver, atoms)
-    hopeless = _hopeless(liver, atoms, cuts, treatments, settings)
+    apart = centre_margins_mm(atoms, np.stack([cut.takes for cut in cuts]))
+    hopeless = _hopeless(apart, treatments, settings)
     if hopeless and not allow_partial:
         raise _unreachable(liver, hopeless, settings)
-    drafts = list(_drafts(atoms, cuts, treatments, settings, hopeless))
+    drafts = list(_drafts(atoms, list(zip(cuts, apart, strict=True)), treatments, settings, hopeless))
     scores = _scored(atoms, drafts)
     chosen = _clearing(drafts, scores, atoms, settings, hopeless)
     if not len(chosen):
@@ -190,23 +191,11 @@ def _treatments(liver: Liver, settings: SearchSettings) -> list[Treatment]:
     return found
 
 
-def _apart(atoms: Arrangement, cut: Anatomical) -> Floats:
-    """Margin of each lesion under an anatomical resection alone, centre to centre."""
-    return np.asarray(score(atoms, cut.takes[None]).margin_mm[0])
-
-
-def _hopeless(
-    liver: Liver,
-    atoms: Arrangement,
-    cuts: list[Anatomical],
-    treatments: list[Treatment],
-    settings: SearchSettings,
-) -> frozenset[int]:
+def _hopeless(apart: Floats, treatments: list[Treatment], settings: SearchSettings) -> frozenset[int]:
     """Lesions that no anatomical resection, wedge or ablation clears."""
     treated = {t.lesion for t in treatments}
-    best = np.max([_apart(atoms, cut) for cut in cuts], axis=0)
-    least = max(settings.margin_mm, 1e-9)
-    return frozenset(at for at in range(len(liver.lesions)) if at not in treated and best[at] < least)
+    best, least = apart.max(axis=0), max(settings.margin_mm, 1e-9)
+    return frozenset(at for at in range(len(best)) if at not in treated and best[at] < least)
 
 
 def _unreachable(liver: Liver, hopeless: frozenset[int], settings: SearchSettings) -> PlanError:
@@ -231,7 +220,7 @@ def _unreachable(liver: Liver, hopeless: frozenset[int], settings: SearchSetting
 
 def _drafts(
     atoms: Arrangement,
-    cuts: list[Anatomical],
+    cuts: list[tuple[Anatomical, Floats]],
     treatments: list[Treatment],
     settings: SearchSettings,
     hopeless: frozenset[int],
@@ -242,8 +231,7 @@ def _drafts(
     of_lesion = [
         [n for n, t in enumerate(treatments) if t.lesion == at] for at in range(len(atoms.distance_mm))
     ]
-    for cut in cuts:
-        apart = _apart(atoms, cut)
+    for cut, apart in cuts:
         choices: list[list[tuple[int, ...]]] = []
         for at, ways in enumerate(of_lesion):
             ways_to_treat: list[tuple[int, ...]] = [(n,) for n in ways]

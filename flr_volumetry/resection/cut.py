@@ -42,9 +42,7 @@ ON_PLANE_MM = 1e-6
 Voxels = npt.NDArray[np.bool_]
 
 
-def resect(
-    liver: Liver, plan: ResectionPlan, *, surfaces: Mapping[int, Patches] | None = None
-) -> Partition:
+def resect(liver: Liver, plan: ResectionPlan, *, surfaces: Mapping[int, Patches] | None = None) -> Partition:
     """Divide a liver by a plan.
 
     Every resection takes from what the ones before it left, so that each liver voxel

@@ -11,6 +11,7 @@ from flr_volumetry.anatomy import Structure
 from flr_volumetry.errors import Caveat, LiverError
 from flr_volumetry.territories.geometry import Points, distance_to_liver_mm, rim, wide_parts
 from flr_volumetry.territories.landmarks import VEINS, Landmark, Landmarks
+from flr_volumetry.territories.naming import VEIN_COMMON
 
 if TYPE_CHECKING:
     from flr_volumetry.liver import Branch, Liver, Territories
@@ -25,6 +26,8 @@ BED_MM = 4.0
 BED_PARTS = 3
 UMBILICAL_RADIUS_MM = 3.0
 """The umbilical portion of the left portal vein ends where it is nowhere so wide any more (assumed)."""
+ARM_SHARE = 0.15
+"""An arm of the common trunk of two hepatic veins drains this share of what the trunk does (assumed)."""
 FORK_SHARE = 0.5
 """A branch with this share of the right portal vein's radius makes its main fork (assumed)."""
 
@@ -56,9 +59,10 @@ def find_landmarks(liver: Liver) -> Landmarks:
     The vena cava is what an erosion by a ball of 7.5 mm leaves of its mask, or of the hepatic veins' where
     that includes it, averaged over every 5 mm of height. The gallbladder fossa is the liver surface nearest
     to the gallbladder. Each hepatic vein is the course of its branch, on at every fork along the wider
-    child. The portal bifurcation is where the right and left portal vein begin; the right one counts where it
-    divides into branches of at least half its radius; the umbilical portion of the left one is what follows
-    its leftmost point, as far as a radius of 3 mm is reached.
+    child; the middle and the left one of a common trunk begin with that trunk. The portal bifurcation is
+    where the right and left portal vein begin; the right one counts where it divides into branches of at
+    least half its radius; the umbilical portion of the left one is what follows its leftmost point, as far
+    as a radius of 3 mm is reached.
     """
     found: dict[Landmark, Points | None] = {
         Landmark.CAVA: cava_points(liver),
@@ -66,7 +70,8 @@ def find_landmarks(liver: Liver) -> Landmarks:
     }
     veins = liver.territories_of(Structure.HEPATIC_VEINS)
     if veins is not None:
-        found.update({kind: _vein(veins, kind) for kind in VEINS})
+        parted = _parted_trunk(veins, liver)
+        found.update({kind: _vein(veins, kind, parted) for kind in VEINS})
     portal = liver.territories_of(Structure.PORTAL_VEIN)
     if portal is not None:
         found.update(_portal(portal))
@@ -175,9 +180,32 @@ def _course(territories: Territories, branch: Branch) -> tuple[Points, Points]:
     return np.vstack([b.points_mm for b in course]), np.concatenate([b.radius_mm for b in course])
 
 
-def _vein(veins: Territories, kind: Landmark) -> Points | None:
+def _vein(veins: Territories, kind: Landmark, parted: dict[Landmark, Points]) -> Points | None:
     branch = _named(veins, kind)
-    return None if branch is None else _course(veins, branch)[0]
+    return parted.get(kind) if branch is None else _course(veins, branch)[0]
+
+
+def _parted_trunk(veins: Territories, liver: Liver) -> dict[Landmark, Points]:
+    """Follow a common trunk on into the middle and the left hepatic vein, as far as it has two such arms."""
+    trunk = next((b for b in veins.branches if b.name == VEIN_COMMON), None)
+    way: list[Points] = []
+    while trunk is not None:
+        way.append(trunk.points_mm)
+        behind = {
+            b.number: np.isin(veins.labels, list(veins.behind([b.number])))
+            for b in veins.branches
+            if b.parent == trunk.number
+        }
+        whole = np.count_nonzero(np.isin(veins.labels, list(veins.behind([trunk.number]))))
+        arms = [n for n, mask in behind.items() if np.count_nonzero(mask) >= ARM_SHARE * whole]
+        if len(arms) > 1:
+            arms.sort(key=lambda n: float(liver.grid.centres_mm(np.argwhere(behind[n]))[:, 0].mean()))
+            ends = {Landmark.MIDDLE_VEIN: arms[0], Landmark.LEFT_VEIN: arms[-1]}
+            return {
+                kind: np.vstack([*way, _course(veins, veins.branches[n - 1])[0]]) for kind, n in ends.items()
+            }
+        trunk = veins.branches[arms[0] - 1] if arms else None
+    return {}
 
 
 def _portal(portal: Territories) -> dict[Landmark, Points | None]:

@@ -42,7 +42,7 @@ QUICK = SearchSettings(two_stages=False, least_flr=0.0)
 STAGED = SearchSettings(least_flr=0.0, weeks=3.0)
 
 
-def liver_of(name="axial", lesions=LESIONS, scale=1.6):
+def liver_of(name="axial", lesions=LESIONS, scale=2.0):
     return ball_liver(name, lesions=lesions, segments=True, scale=scale)
 
 
@@ -111,7 +111,7 @@ def cut_and_measured(liver, cuts, surfaces):
 
 def test_the_front_is_beaten_by_nothing_that_could_be_done():
     """Every connected set of segments with every needful wedge and ablation, each cut and measured."""
-    whole = liver_of(scale=2.0)
+    whole = liver_of()
     # Five segments: 1 goes with 2, 3 with 4, and 7 with 8.
     liver = replace(whole, segments=np.array([0, 2, 2, 4, 4, 5, 6, 8, 8], dtype=np.uint8)[whole.segments])
     surfaces = {x.number: lesion_surface(x, liver.grid) for x in liver.lesions}
