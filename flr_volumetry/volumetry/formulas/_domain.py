@@ -95,3 +95,8 @@ INR = (0.5, 20.0)
 def bilirubin(bilirubin_mg_per_dl: float) -> None:
     """Refuse a bilirubin that cannot be in mg/dL."""
     within(bilirubin_mg_per_dl, BILIRUBIN_MG_PER_DL, "bilirubin_mg_per_dl", "Is it in micromol/L?")
+
+
+def platelets(platelets_per_nl: float) -> None:
+    """Refuse a count that cannot be per nanolitre."""
+    within(platelets_per_nl, (1.0, 2000.0), "platelets_per_nl", "Is it per microlitre? Per nL it is 10^9/L.")

@@ -1,4 +1,4 @@
-"""Amounts of liver: all of it, what stays and what goes (D1 to D7), mL.
+"""Amounts of liver: all of it, what stays and what goes (D1 to D7, W13), mL.
 
 These are definitions, so they have a domain but no fitted range. The numbers D are those of the
 project's table of definitions, and appear in every output beside the value.
@@ -6,6 +6,9 @@ project's table of definitions, and appear in every output beside the value.
 
 from __future__ import annotations
 
+import math
+
+from flr_volumetry.errors import FormulaError
 from flr_volumetry.volumetry.formulas import _domain
 
 
@@ -180,3 +183,39 @@ def resected_functional_ml(*, functional_ml: float, remnant_functional_ml: float
     """
     _domain.share_of(remnant_functional_ml, functional_ml, "functional_ml")
     return max(0.0, functional_ml - remnant_functional_ml)
+
+
+def ablation_zone_ml(*, diameter_mm: float, margin_mm: float) -> float:
+    """Return the volume that an ablation of a round lesion with a margin destroys (W13).
+
+    Parameters
+    ----------
+    diameter_mm : float
+        Of the lesion, mm.
+    margin_mm : float
+        All around it, mm; 0 or more.
+
+    Returns
+    -------
+    float
+        A ball of the lesion's diameter and twice the margin, mL.
+
+    Raises
+    ------
+    FormulaError
+        If the diameter is not above 0 or the margin is negative.
+
+    Notes
+    -----
+    ``4/3 pi (d/2 + m)^3``. Evidence: DERIVED.
+
+    Examples
+    --------
+    >>> [round(ablation_zone_ml(diameter_mm=25, margin_mm=m), 1) for m in (5, 10)]
+    [22.4, 47.7]
+    """
+    _domain.positive(diameter_mm, "diameter_mm")
+    _domain.not_negative(margin_mm, "margin_mm")
+    if diameter_mm > 500:
+        raise FormulaError(f"diameter_mm = {diameter_mm:g} exceeds 500. Is it in mm?", reason="out_of_range")
+    return 4 / 3 * math.pi * (diameter_mm / 2 + margin_mm) ** 3 / 1000
