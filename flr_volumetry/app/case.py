@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
+from flr_volumetry.app.function_section import FunctionSection
 from flr_volumetry.app.landmarks import LandmarksSection
 from flr_volumetry.app.sections import (
     AssessmentSection,
@@ -26,6 +28,10 @@ from flr_volumetry.resection import ResectionPlan
 
 if TYPE_CHECKING:
     from flr_volumetry.app.drawn import PlanFiles
+    from flr_volumetry.volumetry.patient import Patient
+
+DEFAULT_PROTOCOLS = ("consensus-20-30-40", "review-2014")
+FUNCTION_PROTOCOL = "liver-function"
 
 
 class Case(Section):
@@ -36,6 +42,7 @@ class Case(Section):
 
     case: CaseSection
     patient: PatientSection = PatientSection()
+    function: FunctionSection | None = None
     image: ImageSection | None = None
     study: StudySection | None = None
     masks: MasksSection = MasksSection()
@@ -66,6 +73,34 @@ class Case(Section):
             If a resection cannot be meant: an unknown hepatectomy, a normal without length.
         """
         return ResectionPlan(tuple(stage.value(n, files) for n, stage in enumerate(self.stage, start=1)))
+
+    def person(self) -> Patient:
+        """Return the patient, with tests of function, as a value of the core.
+
+        Returns
+        -------
+        Patient
+            Checked.
+
+        Raises
+        ------
+        FormulaError
+            If a number cannot be in its unit.
+        """
+        patient = self.patient.value()
+        return patient if self.function is None else replace(patient, function=self.function.value())
+
+    def protocol_keys(self) -> tuple[str, ...]:
+        """Return the protocols that the case asks for, or those for what it holds.
+
+        Returns
+        -------
+        tuple of str
+            Without a list in the file, the default ones, and the tests of function where there are any.
+        """
+        if self.assessment.protocols is not None:
+            return tuple(self.assessment.protocols)
+        return DEFAULT_PROTOCOLS if self.function is None else (*DEFAULT_PROTOCOLS, FUNCTION_PROTOCOL)
 
     def with_series(self, series: str) -> Case:
         """Return the same case with another choice of series, as ``--series`` gives it.

@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.assessment.model import FRACTION
+from flr_volumetry.assessment.units import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,10 +90,14 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "threshold": rule.threshold,
         "unit": rule.unit,
         "strict": rule.strict,
+        "op": rule.op,
         "population": rule.population,
         "parenchyma": [p.value for p in condition.parenchyma],
         "chemotherapy_weeks_above": condition.chemotherapy_weeks_min,
         "chemotherapy_weeks_at_most": condition.chemotherapy_weeks_max,
+        "extent": [e.value for e in condition.extents],
+        "disease": [d.value for d in condition.diseases],
+        "bile_duct_resection": condition.bile_duct_resection,
         "effect_below": rule.effect_below,
         "effect_above": rule.effect_above,
         "source": rule.citation.text,
@@ -105,8 +110,9 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 def asked(rule: Rule) -> str:
     """Return what a rule asks for, for example ``>= 30 %``."""
-    amount = f"{100 * rule.threshold:.4g} %" if rule.unit == FRACTION else f"{rule.threshold:g} {rule.unit}"
-    return f"{'>' if rule.strict else '>='} {amount}"
+    if rule.unit == FRACTION:
+        return f"{rule.op} {100 * rule.threshold:.4g} %"
+    return f"{rule.op} {UNITS[rule.unit].text(rule.threshold, exact=True)}"
 
 
 def made_for(condition: Applicability) -> str:
@@ -116,4 +122,10 @@ def made_for(condition: Applicability) -> str:
         words.append(f"over {condition.chemotherapy_weeks_min:g} weeks of chemotherapy")
     if condition.chemotherapy_weeks_max is not None:
         words.append(f"at most {condition.chemotherapy_weeks_max:g} weeks of chemotherapy")
+    if condition.extents:
+        words.append(" or ".join(e.value.replace("_", " ") for e in condition.extents))
+    if condition.diseases:
+        words.append(" or ".join(d.value for d in condition.diseases))
+    if condition.bile_duct_resection:
+        words.append("bile duct resected too")
     return ", ".join(words) or "all"

@@ -73,9 +73,9 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     """
     started = dt.datetime.now(dt.UTC)
     case.plan()
-    patient = case.patient.value()
+    patient = case.person()
     folder = case.resolve(case.assessment.protocol_folder) if case.assessment.protocol_folder else None
-    protocols = read_protocols(tuple(case.assessment.protocols), folder=folder)
+    protocols = read_protocols(case.protocol_keys(), folder=folder)
     tell("reading image and masks")
     loaded = load_case(case)
     tell("following the vessels")

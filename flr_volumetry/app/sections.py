@@ -124,5 +124,5 @@ class StageSection(Section):
 class AssessmentSection(Section):
     """The [assessment] table."""
 
-    protocols: list[str] = Field(default=["consensus-20-30-40", "review-2014"], min_length=1)
+    protocols: list[str] | None = Field(default=None, min_length=1)
     protocol_folder: str | None = None

@@ -49,7 +49,7 @@ def judge_congestion(
         _judge(finding, consequences, remnant_functional_ml)
         for finding in findings
         if finding.state is not State.NOT_EVALUABLE
-        and finding.value is not None
+        and finding.volumetric
         and finding.rule.index != GROSS_INDEX
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flr_volumetry.assessment.congestion import judge_congestion
-from flr_volumetry.assessment.indices import ADULT_YEARS, LIVER_SHARES, compute_indices
+from flr_volumetry.assessment.function import weigh_function
+from flr_volumetry.assessment.indices import ADULT_YEARS, LIVER_SHARES, compute_indices, with_function
 from flr_volumetry.assessment.model import FRACTION, Assessment, State
 from flr_volumetry.assessment.pathway import embolization_pathway
 from flr_volumetry.assessment.plausibility import (
@@ -86,6 +87,9 @@ def assess(
     _check_protocols(protocols)
     check_conservation(volumes)
     table = compute_indices(volumes, patient, errors=errors)
+    flr = table.find("flr")
+    if flr is not None:
+        table = with_function(table, weigh_function(patient, volumes, flr))
     findings = tuple(
         evaluate_rule(rule, protocol=protocol.key, table=table, patient=patient)
         for protocol in protocols
@@ -115,6 +119,7 @@ def assess(
         if cut is not None
         else (),
         pathway=pathway,
+        function=table.function,
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from flr_volumetry.assessment.function import FUNCTION_UNITS
 from flr_volumetry.assessment.model import FRACTION, Index
 from flr_volumetry.volumetry import formulas
 from flr_volumetry.volumetry.uncertainty import Measured, amount_interval, ratio_interval
 
 if TYPE_CHECKING:
+    from flr_volumetry.assessment.function import FunctionTable
     from flr_volumetry.errors import Caveat
     from flr_volumetry.volumetry.formulas import LiverEstimate
     from flr_volumetry.volumetry.measure import LiverVolumes
@@ -28,8 +30,16 @@ RULE_INDICES: dict[str, str] = {
     **dict.fromkeys(LIVER_SHARES, FRACTION),
     "flr_per_body_weight": FRACTION,
     "flr_per_bsa": ML_PER_M2,
+    **FUNCTION_UNITS,
 }
-"""Indices a rule may judge, each with its unit: those of which more is better."""
+"""What a rule may judge, each with its unit: ratios of which more is better, and tests of function."""
+
+GRAM_INDICES = {
+    "sflr_t5": "T5 (Yoshizumi 2003)",
+    "sflr_t8": "T8 (Chan 2006)",
+    "sflr_t10": "T10 (Chouker 2004)",
+}
+"""Formulas of liver size that yield grams: no volume may be divided by them."""
 
 ADULT_YEARS = 18.0
 
@@ -48,16 +58,43 @@ class IndexTable:
         Of the formulas used.
     methods : tuple of str
         Their sentences.
+    function : FunctionTable or None
+        Tests and scores of function.
     """
 
     indices: tuple[Index, ...]
     missing: dict[str, str]
     caveats: tuple[Caveat, ...]
     methods: tuple[str, ...]
+    function: FunctionTable | None = None
 
     def find(self, key: str) -> Index | None:
         """Return an index by its key, or None."""
         return next((index for index in self.indices if index.key == key), None)
+
+
+def with_function(table: IndexTable, function: FunctionTable) -> IndexTable:
+    """Add tests of function to what could be computed.
+
+    Parameters
+    ----------
+    table : IndexTable
+        Of volumes.
+    function : FunctionTable
+        As `flr_volumetry.assessment.function.weigh_function` made it.
+
+    Returns
+    -------
+    IndexTable
+        With the clearance of the remnant among its ratios, and with why tests are missing.
+    """
+    more = (function.icgk_flr,) if function.icgk_flr is not None else ()
+    return replace(
+        table,
+        indices=(*table.indices, *more),
+        missing={**table.missing, **function.missing},
+        function=function,
+    )
 
 
 def compute_indices(volumes: LiverVolumes, patient: Patient, *, errors: RelativeErrors) -> IndexTable:

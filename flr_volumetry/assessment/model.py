@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING
 from flr_volumetry.errors import ProtocolError
 
 if TYPE_CHECKING:
+    from flr_volumetry.assessment.function import FunctionTable
     from flr_volumetry.assessment.pathway import Pathway
     from flr_volumetry.errors import Caveat
     from flr_volumetry.resection import ResectionPlan
     from flr_volumetry.volumetry.consequences import Consequences
+    from flr_volumetry.volumetry.liver_function import Disease, PlannedExtent
     from flr_volumetry.volumetry.measure import LiverVolumes
     from flr_volumetry.volumetry.patient import Parenchyma, Patient
 
 FRACTION = "fraction"
 """The unit of a ratio of volumes."""
+SIGNED_UNITS = ("ALBI",)
+"""Units in which an amount may be negative."""
 
 
 class Evidence(Enum):
@@ -41,6 +45,22 @@ class State(Enum):
     BORDERLINE = "borderline"
     CLEAR_BELOW = "clear_below"
     NOT_EVALUABLE = "not_evaluable"
+
+
+class Better(Enum):
+    """Which side of a threshold a rule asks for."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+OPERATORS = {
+    ">=": (Better.HIGHER, False),
+    ">": (Better.HIGHER, True),
+    "<=": (Better.LOWER, False),
+    "<": (Better.LOWER, True),
+}
+"""How protocol files write which side is asked for, and whether the threshold itself is on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +89,20 @@ class Applicability:
         Any of these; empty for all.
     chemotherapy_weeks_min, chemotherapy_weeks_max : float or None
         Strictly more than, and at most, so many weeks.
+    extents : tuple of PlannedExtent
+        Of the planned hepatectomy, any of these; empty for all.
+    diseases : tuple of Disease
+        Any of these; empty for all.
+    bile_duct_resection : bool
+        True if it was made for resections of the bile duct too.
     """
 
     parenchyma: tuple[Parenchyma, ...] = ()
     chemotherapy_weeks_min: float | None = None
     chemotherapy_weeks_max: float | None = None
+    extents: tuple[PlannedExtent, ...] = ()
+    diseases: tuple[Disease, ...] = ()
+    bile_duct_resection: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +116,15 @@ class Rule:
     title : str
         For people.
     index : str
-        The ratio it judges: a key of `RemnantIndices.values`, for example "sflr_t1".
+        What it judges: a key of `RULE_INDICES`, for example "sflr_t1" or "meld".
     denominator : str
-        What that ratio is a share of, for people; a rule is never evaluated on another.
+        What a ratio is a share of, for people; a rule is never evaluated on another. Of a test of
+        function, what it is of: "the whole liver".
     threshold : float
-        Fraction from 0 to 1 (for body-weight ratios too: 0.5 % is 0.005), or an amount in `unit`.
+        Fraction from 0 to 1 (for body-weight ratios too: 0.5 % is 0.005), or an amount in `unit`; of an
+        ordinal its grade, from 1.
     strict : bool
-        True if the value must exceed the threshold, False if reaching it is enough.
+        True if the value must lie beyond the threshold, False if reaching it is enough.
     population : str
         Whom the source studied.
     applies_if : Applicability
@@ -110,6 +141,8 @@ class Rule:
         Cautions, and why it is disabled if it is.
     unit : str
         Of the threshold, as `Index.unit`: "fraction", or for example "mL/m2".
+    better : Better
+        Which side it asks for.
 
     Raises
     ------
@@ -133,6 +166,12 @@ class Rule:
     enabled: bool = True
     note: str = ""
     unit: str = FRACTION
+    better: Better = Better.HIGHER
+
+    @property
+    def op(self) -> str:
+        """The comparison it asks for, as protocol files write it."""
+        return next(op for op, sense in OPERATORS.items() if sense == (self.better, self.strict))
 
     def __post_init__(self) -> None:
         if not self.citation.text.strip():
@@ -141,7 +180,8 @@ class Rule:
             raise ProtocolError(
                 f"rule {self.id!r}: the threshold must be a fraction between 0 and 1, got {self.threshold}"
             )
-        if not 0 < self.threshold < math.inf:
+        signed = self.unit in SIGNED_UNITS
+        if not math.isfinite(self.threshold) or not (signed or self.threshold > 0):
             raise ProtocolError(
                 f"rule {self.id!r}: the threshold must be above 0 {self.unit}, got {self.threshold}"
             )
@@ -230,7 +270,8 @@ class Finding:
     margin_points : float or None
         Value minus threshold, percentage points (fractions times 100).
     margin_ml : float or None
-        Remnant minus what the threshold asks for, mL; negative if it is missing (D15).
+        Remnant minus what the threshold asks for, mL; negative if it is missing (D15); None for a test
+        of function.
     required_growth : float or None
         D16: relative growth of the remnant that would reach the threshold, as a fraction; 0 if it is reached.
     probability_above : float or None
@@ -251,6 +292,17 @@ class Finding:
     probability_above: float | None
     state: State
     reason: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the value lies clearly on the side asked for; None if borderline or not evaluable."""
+        above = {State.CLEAR_ABOVE: True, State.CLEAR_BELOW: False}.get(self.state)
+        return above if above is None or self.rule.better is Better.HIGHER else not above
+
+    @property
+    def volumetric(self) -> bool:
+        """Whether it judges a ratio of volumes, which has a margin in mL; False for a test of function."""
+        return self.margin_ml is not None
 
 
 class VeinQuestion(Enum):
@@ -326,6 +378,8 @@ class Assessment:
         The rules judged again with congested liver counted at less; empty if none is known.
     pathway : Pathway or None
         Growth that is asked for, and growth that embolization may give.
+    function : FunctionTable or None
+        Tests and scores of function.
     """
 
     indices: tuple[Index, ...]
@@ -337,6 +391,7 @@ class Assessment:
     methods: tuple[str, ...]
     congestion: tuple[CongestionFinding, ...] = ()
     pathway: Pathway | None = None
+    function: FunctionTable | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,7 +270,8 @@ def growth_need(required_growth: float) -> GrowthNeed:
 def _needs(findings: Sequence[Finding]) -> list[ProtocolNeed]:
     needs = []
     for protocol in dict.fromkeys(f.protocol for f in findings):
-        states = {f.state for f in findings if f.protocol == protocol} - {State.NOT_EVALUABLE}
+        mine = [f for f in findings if f.protocol == protocol and f.volumetric]
+        states = {f.state for f in mine} - {State.NOT_EVALUABLE}
         order = (State.CLEAR_BELOW, State.BORDERLINE, State.CLEAR_ABOVE)
         needs.append(ProtocolNeed(protocol, next((s for s in order if s in states), State.NOT_EVALUABLE)))
     return needs

@@ -198,7 +198,8 @@ def patient_caveats(patient: Patient) -> tuple[Caveat, ...]:
     Returns
     -------
     tuple of Caveat
-        On children, obesity, and liver volumes estimated in cirrhosis.
+        On children, obesity, liver volumes estimated in cirrhosis, and chemotherapy without a word on the
+        parenchyma.
     """
     caveats = []
     if patient.age is not None and patient.age < 18:
@@ -218,6 +219,15 @@ def patient_caveats(patient: Patient) -> tuple[Caveat, ...]:
                     "and so underestimate the standardised ratios (GK-M); compare the measured ratio (D8).",
                 )
             )
+    if patient.chemotherapy_weeks and patient.parenchyma is None:
+        caveats.append(
+            Caveat(
+                "chemotherapy_without_parenchyma",
+                f"{patient.chemotherapy_weeks:g} weeks of chemotherapy are given, but not the state of the "
+                "parenchyma: rules made for it are not evaluated. State parenchyma (chemotherapy, or what "
+                "was found).",
+            )
+        )
     if patient.parenchyma is Parenchyma.CIRRHOSIS:
         caveats.append(
             Caveat(

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flr_volumetry.assessment.indices import LIVER_SHARES, RULE_INDICES
-from flr_volumetry.assessment.model import FRACTION, Finding, State
+from flr_volumetry.assessment.model import FRACTION, Better, Finding, State
 from flr_volumetry.errors import ProtocolError
 from flr_volumetry.volumetry.patient import Parenchyma
 from flr_volumetry.volumetry.uncertainty import NORMAL_95, Measured, margin_sd, probability_at_least
 
 if TYPE_CHECKING:
+    from flr_volumetry.assessment.function import Quantity
     from flr_volumetry.assessment.indices import IndexTable
     from flr_volumetry.assessment.model import Applicability, Index, Rule
+    from flr_volumetry.volumetry.liver_function import LiverFunction
     from flr_volumetry.volumetry.patient import Patient
 
 BORDERLINE_POINTS = 0.02
@@ -47,13 +49,18 @@ def evaluate_rule(rule: Rule, *, protocol: str, table: IndexTable, patient: Pati
         If the rule names an index that no rule can judge, or gives its threshold in another unit.
     """
     _check_index(rule)
-    reason = f"disabled: {rule.note}" if not rule.enabled else inapplicable(rule.applies_if, patient)
+    reason = f"disabled: {rule.note}" if not rule.enabled else ""
+    reason = (
+        reason or inapplicable(rule.applies_if, patient) or _other_operation(rule.applies_if, patient, table)
+    )
     index = table.find(rule.index)
-    if not reason and index is None:
-        reason = table.missing.get(rule.index, f"{rule.index} could not be computed")
-    if reason or index is None:
-        return Finding(rule, protocol, None, None, None, None, None, None, State.NOT_EVALUABLE, reason)
-    return _judge(rule, protocol, index)
+    quantity = table.function.find(rule.index) if table.function is not None else None
+    if not reason and index is not None:
+        return _judge(rule, protocol, index)
+    if not reason and quantity is not None:
+        return _judge_quantity(rule, protocol, quantity)
+    reason = reason or table.missing.get(rule.index, f"{rule.index} could not be computed")
+    return Finding(rule, protocol, None, None, None, None, None, None, State.NOT_EVALUABLE, reason)
 
 
 def inapplicable(condition: Applicability, patient: Patient) -> str:
@@ -110,6 +117,38 @@ def _wrong_weeks(condition: Applicability, patient: Patient) -> str:
     return ""
 
 
+def _other_operation(condition: Applicability, patient: Patient, table: IndexTable) -> str:
+    """Return why a rule was made for another operation or disease; what is not known never counts as met."""
+    tests = patient.function
+    if condition.extents:
+        made_for = " or ".join(e.value.replace("_", " ") for e in condition.extents)
+        extent = table.function.extent if table.function is not None else None
+        if extent is None:
+            return f"the extent of the hepatectomy is not known; the rule was made for: {made_for}"
+        if extent not in condition.extents:
+            return f"made for: {made_for}; this plan: {extent.value.replace('_', ' ')}"
+    return _other_disease(condition, tests)
+
+
+def _other_disease(condition: Applicability, tests: LiverFunction | None) -> str:
+    if condition.diseases:
+        made_for = " or ".join(d.value for d in condition.diseases)
+        disease = tests.disease if tests is not None else None
+        if disease is None:
+            return f"disease is not given under [function]; the rule was made for: {made_for}"
+        if disease not in condition.diseases:
+            return f"made for: {made_for}; this disease: {disease.value}"
+    if condition.bile_duct_resection:
+        with_duct = tests.bile_duct_resection if tests is not None else None
+        if with_duct is None:
+            return (
+                "made for resections of the bile duct too; bile_duct_resection is not given under [function]"
+            )
+        if not with_duct:
+            return "made for resections of the bile duct too; this plan leaves it"
+    return ""
+
+
 def _check_index(rule: Rule) -> None:
     unit = RULE_INDICES.get(rule.index)
     if unit is None:
@@ -144,6 +183,25 @@ def _judge(rule: Rule, protocol: str, index: Index) -> Finding:
             least=BORDERLINE_POINTS if share else 0.0,
             rule=rule,
         ),
+    )
+
+
+def _judge_quantity(rule: Rule, protocol: str, quantity: Quantity) -> Finding:
+    """Compare a test of function as it is: no error of it is known, so it is never borderline."""
+    beyond = quantity.value - rule.threshold
+    higher = rule.better is Better.HIGHER
+    at_threshold = rule.strict != higher
+    above = beyond > 0 or (beyond == 0 and at_threshold)
+    return Finding(
+        rule=rule,
+        protocol=protocol,
+        value=quantity.value,
+        interval=None,
+        margin_points=None,
+        margin_ml=None,
+        required_growth=None,
+        probability_above=None,
+        state=State.CLEAR_ABOVE if above else State.CLEAR_BELOW,
     )
 
 

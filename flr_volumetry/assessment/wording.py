@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from flr_volumetry.assessment.model import FRACTION, State
+from flr_volumetry.assessment.units import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,14 +30,16 @@ class Support(Enum):
 
 def amount_text(value: float, unit: str) -> str:
     """Return a ratio as people read it: percent, or the amount with its unit."""
-    if unit != FRACTION:
+    if unit == "mL/m2":
         return f"{value:.0f} {unit}"
+    if unit != FRACTION:
+        return UNITS[unit].text(value)
     return f"{100 * value:.3f} %" if abs(value) < SMALL else f"{100 * value:.1f} %"
 
 
 def threshold_text(threshold: float, unit: str) -> str:
     """Return a threshold as its source prints it, without rounding it."""
-    return f"{100 * threshold:.6g} %" if unit == FRACTION else f"{threshold:g} {unit}"
+    return f"{100 * threshold:.6g} %" if unit == FRACTION else UNITS[unit].text(threshold, exact=True)
 
 
 def support(findings: Sequence[Finding]) -> Support:
@@ -52,12 +55,12 @@ def support(findings: Sequence[Finding]) -> Support:
     Support
         NONE if no rule was evaluable.
     """
-    states = {finding.state for finding in findings} - {State.NOT_EVALUABLE}
-    if not states:
+    views = {finding.met for finding in findings if finding.state is not State.NOT_EVALUABLE}
+    if not views:
         return Support.NONE
-    if states == {State.CLEAR_ABOVE}:
+    if views == {True}:
         return Support.SUPPORTS
-    return Support.AGAINST if states == {State.CLEAR_BELOW} else Support.EQUIVOCAL
+    return Support.AGAINST if views == {False} else Support.EQUIVOCAL
 
 
 def conclude(protocols: Sequence[Protocol], findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -86,8 +89,9 @@ def _protocol_sentence(protocol: Protocol, findings: Sequence[Finding]) -> str:
     judged = [f for f in findings if f.state is not State.NOT_EVALUABLE]
     if not judged:
         return f"No rule of {name} could be evaluated: {_reasons(findings)}."
-    clauses = "; ".join(_clause(f) for f in judged)
-    return f"Volumetric evidence {support(judged).value} the planned remnant under {name}: {clauses}."
+    clauses = "; ".join(_clause(f) if f.volumetric else _function_clause(f) for f in judged)
+    what = "Volumetric evidence" if any(f.volumetric for f in judged) else "Evidence of liver function"
+    return f"{what} {support(judged).value} the planned remnant under {name}: {clauses}."
 
 
 def _reasons(findings: Sequence[Finding]) -> str:
@@ -115,6 +119,26 @@ def _clause(finding: Finding) -> str:
     return f"{clause}: {rule.effect_below}" if finding.state is State.CLEAR_BELOW else clause
 
 
+ASKED = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+"""Comparisons in words."""
+
+
+def _function_clause(finding: Finding) -> str:
+    rule, value = finding.rule, finding.value or 0.0
+    clause = (
+        f"{rule.id} asks for {ASKED[rule.op]} {threshold_text(rule.threshold, rule.unit)}, and it is "
+        f"{amount_text(value, rule.unit)}, {'as asked for' if finding.met else 'not as asked for'} "
+        f"({rule.citation.text})"
+    )
+    return clause if finding.met else f"{clause}: {effect(finding)}"
+
+
+def effect(finding: Finding) -> str:
+    """Return what the source says of values on the side where this one clearly lies; empty if on neither."""
+    sides = {State.CLEAR_ABOVE: finding.rule.effect_above, State.CLEAR_BELOW: finding.rule.effect_below}
+    return sides.get(finding.state, "")
+
+
 def _disagreement(protocols: Sequence[Protocol], own: dict[str, list[Finding]]) -> list[str]:
     sentences = []
     views = {p.key: support(own[p.key]) for p in protocols}
@@ -123,8 +147,9 @@ def _disagreement(protocols: Sequence[Protocol], own: dict[str, list[Finding]]) 
         said = "; ".join(f"{key} {view.value} the planned remnant" for key, view in views.items())
         sentences.append(f"The protocols disagree: {said}.")
     for protocol in protocols:
-        above = [f.rule.id for f in own[protocol.key] if f.state is State.CLEAR_ABOVE]
-        below = [f.rule.id for f in own[protocol.key] if f.state is State.CLEAR_BELOW]
+        judged = [f for f in own[protocol.key] if f.volumetric]
+        above = [f.rule.id for f in judged if f.state is State.CLEAR_ABOVE]
+        below = [f.rule.id for f in judged if f.state is State.CLEAR_BELOW]
         if above and below:
             sentences.append(
                 f"The rules of {protocol.key} disagree among themselves: clearly above {', '.join(above)}, "

@@ -9,9 +9,20 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flr_volumetry.assessment.indices import ML_PER_M2, RULE_INDICES
-from flr_volumetry.assessment.model import FRACTION, Applicability, Citation, Evidence, Protocol, Rule
+from flr_volumetry.assessment.function import FUNCTION_UNITS
+from flr_volumetry.assessment.indices import GRAM_INDICES, RULE_INDICES
+from flr_volumetry.assessment.model import (
+    OPERATORS,
+    Applicability,
+    Better,
+    Citation,
+    Evidence,
+    Protocol,
+    Rule,
+)
+from flr_volumetry.assessment.units import UNITS, rank
 from flr_volumetry.errors import ProtocolError
+from flr_volumetry.volumetry.liver_function import Disease, PlannedExtent
 from flr_volumetry.volumetry.patient import Parenchyma
 
 if TYPE_CHECKING:
@@ -25,8 +36,7 @@ COMMON_PRACTICE = "common practice, primary source not verified"
 """What the note of an enabled but unverified rule must say."""
 
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_OPERATORS = {">=": False, ">": True}
-_THRESHOLDS = {"threshold_percent": (FRACTION, 100.0), "threshold_ml_per_m2": (ML_PER_M2, 1.0)}
+_THRESHOLDS = {unit.toml: unit for unit in UNITS.values()}
 _GENERAL_KNOWLEDGE = (Evidence.GK_H, Evidence.GK_M, Evidence.GK_L)
 
 _PROTOCOL_TEXTS = ("key", "title", "version", "description")
@@ -42,7 +52,14 @@ _RULE_TEXTS = (
     "evidence",
 )
 _RULE_OPTIONAL = ("applies_if", "enabled", "note", "verified_by", *_THRESHOLDS)
-_CONDITIONS = ("parenchyma", "chemotherapy_weeks_above", "chemotherapy_weeks_at_most")
+_CONDITIONS = (
+    "parenchyma",
+    "chemotherapy_weeks_above",
+    "chemotherapy_weeks_at_most",
+    "extent",
+    "disease",
+    "bile_duct_resection",
+)
 
 
 def read_protocols(keys: Iterable[str], *, folder: Path | None = None) -> tuple[Protocol, ...]:
@@ -191,6 +208,7 @@ def _rule(table: object, where: str) -> Rule:
     _check_keys(table, required=(*_RULE_TEXTS, "citation"), optional=_RULE_OPTIONAL, where=where)
     texts = {name: _text(table, name, where) for name in _RULE_TEXTS}
     threshold, unit = _threshold(table, texts["index"], where)
+    better, strict = _operator(texts["op"], texts["index"], where)
     evidence = _choice(Evidence, texts["evidence"], "evidence", where)
     note, enabled = _note(table, where), table.get("enabled", True)
     if not isinstance(enabled, bool):
@@ -202,7 +220,7 @@ def _rule(table: object, where: str) -> Rule:
         index=texts["index"],
         denominator=texts["denominator"],
         threshold=threshold,
-        strict=_operator(texts["op"], where),
+        strict=strict,
         population=texts["population"],
         applies_if=_applicability(table.get("applies_if", {}), where),
         effect_below=texts["effect_below"],
@@ -212,6 +230,7 @@ def _rule(table: object, where: str) -> Rule:
         enabled=enabled,
         note=note,
         unit=unit,
+        better=better,
     )
 
 
@@ -236,6 +255,12 @@ def _check_enabled(evidence: Evidence, note: str, where: str, *, verified: bool,
 
 
 def _threshold(table: Mapping[str, Any], index: str, where: str) -> tuple[float, str]:
+    if index in GRAM_INDICES:
+        raise ProtocolError(
+            f"{where}: {GRAM_INDICES[index]} yields grams of drained liver, not millilitres in the living; a "
+            "remnant in mL is not judged on it. Name a formula in mL, such as sflr_t1.",
+            reason="grams_not_millilitres",
+        )
     if index not in RULE_INDICES:
         raise ProtocolError(
             f"{where}: unknown index {index!r}.{_nearest(index, RULE_INDICES)} "
@@ -244,20 +269,36 @@ def _threshold(table: Mapping[str, Any], index: str, where: str) -> tuple[float,
         )
     given = [name for name in _THRESHOLDS if name in table]
     if len(given) != 1:
-        raise ProtocolError(f"{where}: give one of {' and '.join(_THRESHOLDS)}, got {given or 'neither'}")
-    unit, divisor = _THRESHOLDS[given[0]]
-    if unit != RULE_INDICES[index]:
+        fitting = UNITS[RULE_INDICES[index]].toml
+        raise ProtocolError(f"{where}: give one of the thresholds, {fitting}; got {given or 'neither'}")
+    unit = _THRESHOLDS[given[0]]
+    if unit.key != RULE_INDICES[index]:
         raise ProtocolError(
             f"{where}: {given[0]} does not fit {index}, which is in {RULE_INDICES[index]}",
             reason="wrong_unit",
         )
-    return _number(table[given[0]], given[0], where) / divisor, unit
+    if unit.labels:
+        return _grade(table[given[0]], unit.labels, unit.key, where), unit.key
+    return _number(table[given[0]], given[0], where) / unit.divisor, unit.key
 
 
-def _operator(op: str, where: str) -> bool:
-    if op not in _OPERATORS:
-        raise ProtocolError(f"{where}: op must be one of {', '.join(_OPERATORS)}, got {op!r}")
-    return _OPERATORS[op]
+def _grade(value: object, labels: tuple[str, ...], unit: str, where: str) -> float:
+    if value not in labels:
+        raise ProtocolError(
+            f"{where}: the {unit} must be one of {', '.join(labels)}, got {value!r}."
+            f"{_nearest(str(value), labels)}",
+            reason="unknown_grade",
+        )
+    return rank(unit, str(value))
+
+
+def _operator(op: str, index: str, where: str) -> tuple[Better, bool]:
+    # A lower limit of a ratio of volumes would turn its margin in mL round.
+    function = index in FUNCTION_UNITS and index != "icgk_flr"
+    known = [name for name, (side, _) in OPERATORS.items() if function or side is Better.HIGHER]
+    if op not in known:
+        raise ProtocolError(f"{where}: op must be one of {', '.join(known)}, got {op!r}")
+    return OPERATORS[op]
 
 
 def _citation(value: object, where: str) -> Citation:
@@ -273,18 +314,31 @@ def _applicability(value: object, where: str) -> Applicability:
         raise ProtocolError(f"{where}: applies_if must be a table, got {value!r}")
     where = f"{where}, applies_if"
     _check_keys(value, required=(), optional=_CONDITIONS, where=where)
-    names = value.get("parenchyma", [])
-    if not isinstance(names, list) or ("parenchyma" in value and not names):
-        raise ProtocolError(f"{where}: parenchyma must be a list of at least one, got {names!r}")
+    names = _list(value, "parenchyma", where)
     weeks = [
         _number(value[name], name, where) if name in value else None
         for name in ("chemotherapy_weeks_above", "chemotherapy_weeks_at_most")
     ]
     if weeks[0] is not None and weeks[1] is not None and weeks[0] >= weeks[1]:
         raise ProtocolError(f"{where}: no one had more than {weeks[0]:g} and at most {weeks[1]:g} weeks")
+    duct = value.get("bile_duct_resection", False)
+    if not isinstance(duct, bool):
+        raise ProtocolError(f"{where}: bile_duct_resection must be true or false, got {duct!r}")
     return Applicability(
-        tuple(_choice(Parenchyma, name, "parenchyma", where) for name in names), weeks[0], weeks[1]
+        tuple(_choice(Parenchyma, name, "parenchyma", where) for name in names),
+        weeks[0],
+        weeks[1],
+        tuple(_choice(PlannedExtent, name, "extent", where) for name in _list(value, "extent", where)),
+        tuple(_choice(Disease, name, "disease", where) for name in _list(value, "disease", where)),
+        duct,
     )
+
+
+def _list(value: Mapping[str, Any], name: str, where: str) -> list[object]:
+    names = value.get(name, [])
+    if not isinstance(names, list) or (name in value and not names):
+        raise ProtocolError(f"{where}: {name} must be a list of at least one, got {names!r}")
+    return names
 
 
 def _check_keys(

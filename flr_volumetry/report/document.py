@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.anatomy import ROMAN
 from flr_volumetry.errors import OutputError
+from flr_volumetry.report.function_document import function_json
 from flr_volumetry.report.plan_document import congestion_json, consequences_json, pathway_json, plan_json
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def report_json(summary: Summary, *, outputs: Sequence[Mapping[str, Any]] = ()) 
         "consequences": consequences_json(summary.consequences),
         "congestion": [congestion_json(c) for c in assessment.congestion],
         "pathway": pathway_json(assessment.pathway),
+        "function": function_json(assessment.function),
         "checklists": [],
         "methods": list(summary.methods),
         "provenance": _provenance(summary.provenance, summary),
@@ -182,12 +184,14 @@ def _finding(finding: Finding) -> Json:
         "interval": _interval(finding.interval, what),
         "threshold": _number(rule.threshold, what),
         "strict": rule.strict,
+        "op": rule.op,
         "margin_points": _optional(finding.margin_points, what),
         "margin_ml": _optional(finding.margin_ml, what),
         "required_growth": _finite_or_none(growth, what),
         "required_growth_reason": "nothing stays that could grow" if growth == math.inf else "",
         "probability_above": _optional(finding.probability_above, what),
         "state": finding.state.value,
+        "met": finding.met,
         "reason": finding.reason,
         "enabled": rule.enabled,
         "population": rule.population,

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.anatomy import ROMAN
+from flr_volumetry.assessment.function import FUNCTION_UNITS
 from flr_volumetry.assessment.model import State
+from flr_volumetry.assessment.units import UNITS
+from flr_volumetry.assessment.wording import effect
 from flr_volumetry.report import wording
 from flr_volumetry.report.canvas import FigureKind
 
@@ -50,6 +53,7 @@ SECTIONS = (
     Section("lesions", "Lesions and margins"),
     Section("consequences", "Consequences for what stays"),
     Section("pathway", "If the remnant is made to grow"),
+    Section("function", "Liver function"),
     Section("findings", "Findings and their sources"),
     Section("ladder", "Ladder of thresholds"),
     Section("methods", "Methods"),
@@ -101,7 +105,10 @@ def render_html(summary: Summary, figures: Sequence[ReportFigure] = ()) -> str:
         sections=SECTIONS,
         figures=figures,
         patient=_patient_words(summary),
-        evaluated=[f for f in findings if f.state is not State.NOT_EVALUABLE],
+        evaluated=[f for f in findings if f.volumetric],
+        tested=[f for f in findings if f.state is not State.NOT_EVALUABLE and not f.volumetric],
+        effect=effect,
+        units=UNITS,
         not_evaluated=[f for f in findings if f.state is State.NOT_EVALUABLE],
         panel=_panel(summary),
         rules_disagree=_rules_disagree(summary),
@@ -148,6 +155,8 @@ def _panel(summary: Summary) -> list[tuple[Protocol, list[tuple[State, list[str]
     """Return for each protocol the states met, deficits first, and the rules in each; none if none was."""
     panel = []
     for protocol in summary.assessment.protocols:
+        if all(rule.index in FUNCTION_UNITS for rule in protocol.rules):
+            continue
         mine = [f for f in summary.assessment.findings if f.protocol == protocol.key]
         states = [(state, [f.rule.id for f in mine if f.state is state]) for state in STATE_ORDER]
         panel.append((protocol, [(state, rules) for state, rules in states if rules]))
@@ -155,14 +164,14 @@ def _panel(summary: Summary) -> list[tuple[Protocol, list[tuple[State, list[str]
 
 
 def _rules_disagree(summary: Summary) -> bool:
-    states = {f.state for f in summary.assessment.findings} - {State.NOT_EVALUABLE}
+    states = {f.state for f in summary.assessment.findings if f.volumetric}
     return len(states) > 1
 
 
 def _next_steps(summary: Summary) -> list[tuple[State, str, list[Finding]]]:
     """Return what the sources say of such values, deficits first."""
     steps: dict[tuple[State, str], list[Finding]] = {}
-    for finding in summary.assessment.findings:
+    for finding in (f for f in summary.assessment.findings if f.volumetric):
         for said in _effects(finding):
             steps.setdefault((finding.state, said), []).append(finding)
     listed = [(state, said, findings) for (state, said), findings in steps.items()]

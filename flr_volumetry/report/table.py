@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import JustifyMethod, RenderableType
     from rich.table import Table
 
+    from flr_volumetry.assessment.function import FunctionTable
     from flr_volumetry.assessment.model import Finding, Summary
     from flr_volumetry.assessment.pathway import Pathway
 
@@ -73,7 +74,7 @@ def summary_text(summary: Summary, *, width: int = 80) -> str:
 
 def _parts(summary: Summary) -> Iterator[RenderableType]:
     yield from _answer(summary)
-    if any(f.state is not State.NOT_EVALUABLE for f in summary.assessment.findings):
+    if any(f.volumetric for f in summary.assessment.findings):
         yield from (_heading("Thresholds"), *_findings(summary))
     if summary.caveats:
         yield from (_heading("Caveats"), *(_item(c.message) for c in summary.caveats))
@@ -83,6 +84,9 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
     if summary.volumes.lesions:
         yield from (_heading("Lesions"), _indented(_lesions(summary)))
     yield from (_heading("Consequences for what stays"), _indented(_consequences(summary)))
+    function = summary.assessment.function
+    if function is not None and function.quantities:
+        yield from (_heading("Liver function"), _indented(_function(summary, function)))
     pathway = summary.assessment.pathway
     if pathway is not None:
         planned = "as planned" if pathway.planned else "not in the plan: what it could do"
@@ -138,7 +142,7 @@ def _findings(summary: Summary) -> Iterator[RenderableType]:
     """Yield one table for each protocol, their columns aligned."""
     from rich.text import Text
 
-    met = [f for f in summary.assessment.findings if f.value is not None]
+    met = [f for f in summary.assessment.findings if f.volumetric]
     rows = {id(f): _finding_cells(f) for f in met}
     widths = [max(len(cells[n]) for cells in [FINDING_HEADS, *rows.values()]) for n in range(6)]
     for protocol in dict.fromkeys(f.protocol for f in met):
@@ -238,6 +242,23 @@ def _consequences(summary: Summary) -> RenderableType:
     for finding in summary.assessment.congestion:
         name = wording.clean(f"{finding.rule.id} with congestion")
         table.add_row(Text(name), Text(wording.VEIN_QUESTIONS[finding.question]))
+    return table
+
+
+def _function(summary: Summary, function: FunctionTable) -> RenderableType:
+    from rich.text import Text
+
+    table = _table("", "")
+    table.show_header = False
+    for quantity in function.quantities:
+        value = wording.quantity(quantity.value, quantity.unit).replace("_", " ")
+        table.add_row(Text(quantity.title), Text(value))
+    for finding in summary.assessment.findings:
+        if finding.met is None or finding.volumetric:
+            continue
+        how = "as asked for" if finding.met else "NOT as asked for"
+        title = f"{wording.clean(finding.rule.id)} asks for {wording.threshold(finding)}".replace("_", " ")
+        table.add_row(Text(title), Text(how, style="" if finding.met else "bold red"))
     return table
 
 

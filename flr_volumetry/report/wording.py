@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from flr_volumetry.anatomy import ROMAN
 from flr_volumetry.assessment.model import Evidence, State, VeinQuestion
 from flr_volumetry.assessment.pathway import GrowthNeed
+from flr_volumetry.assessment.units import UNITS
+from flr_volumetry.assessment.wording import ASKED
 from flr_volumetry.volumetry.forecast import Technique
 
 if TYPE_CHECKING:
@@ -155,7 +157,7 @@ def quantity(value: float, unit: str) -> str:
     ('36.1 %', '0.471 %', '301.3 mL/m2')
     """
     if unit != "fraction":
-        return f"{_tidy(value, 1)} {unit}"
+        return UNITS[unit].text(value) if unit in UNITS else f"{_tidy(value, 1)} {unit}"
     return f"{_tidy(100 * value, _percent_decimals(value))} %"
 
 
@@ -166,6 +168,8 @@ def quantity_interval(interval: tuple[float, float] | None, unit: str) -> str:
     low, high = interval
     if not (math.isfinite(low) and math.isfinite(high)):
         return "unbounded"
+    if unit in UNITS and unit != "fraction":
+        return f"{low:.{UNITS[unit].decimals}f} to {UNITS[unit].text(high)}"
     if unit != "fraction":
         return f"{_tidy(low, 1)} to {_tidy(high, 1)} {unit}"
     decimals = _percent_decimals(high)
@@ -174,12 +178,12 @@ def quantity_interval(interval: tuple[float, float] | None, unit: str) -> str:
 
 def threshold(finding: Finding | CongestionFinding) -> str:
     """Return what a rule asks for, for example ``at least 30 %``."""
-    return f"{'more than' if finding.rule.strict else 'at least'} {_threshold_amount(finding)}"
+    return f"{ASKED[finding.rule.op]} {_threshold_amount(finding)}"
 
 
 def short_threshold(finding: Finding) -> str:
     """Return what a rule asks for in few signs, for example ``>= 30 %``."""
-    return f"{'>' if finding.rule.strict else '>='} {_threshold_amount(finding)}"
+    return f"{finding.rule.op} {_threshold_amount(finding)}"
 
 
 def signed_ml(finding: Finding) -> str:
@@ -379,7 +383,9 @@ def _lesions(count: int) -> str:
 
 def _threshold_amount(finding: Finding | CongestionFinding) -> str:
     rule = finding.rule
-    return f"{100 * rule.threshold:.4g} %" if rule.unit == "fraction" else f"{rule.threshold:g} {rule.unit}"
+    if rule.unit == "fraction":
+        return f"{100 * rule.threshold:.4g} %"
+    return UNITS[rule.unit].text(rule.threshold, exact=True)
 
 
 def _percent_decimals(fraction: float) -> int:

@@ -178,10 +178,11 @@ def test_resections_that_cannot_be_meant_are_refused(resection, error, said):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("height_cm = 1.7", "height_cm = 1.7 is outside 120 to 220. Is it in metres"),
+        ("height_cm = 1.7", "height_cm = 1.7 is outside 120 to 220. It looks like metres"),
         ("weight_kg = 70000", "weight_kg = 70000 is outside 30 to 250"),
         ("chemotherapy_weeks = -1", "chemotherapy_weeks must be from 0"),
         ("age = 200", "age = 200 is outside"),
+        ("height_cm = 120\nweight_kg = 170", "the body mass index of 120 cm and 170 kg"),
     ],
 )
 def test_patients_that_cannot_be_are_refused(line, said):

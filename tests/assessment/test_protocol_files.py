@@ -93,6 +93,21 @@ WRONG = {
     "index that has an upper limit": ({"index": '"phrr"'}, "unknown index 'phrr'", "unknown_index"),
     "misspelt evidence": ({"evidence": '"FOUNT"'}, "Did you mean 'FOUND'", "unknown_evidence"),
     "unknown comparison": ({"op": '"<="'}, "op must be one of >=, >", "bad_protocol"),
+    "formula in grams": ({"index": '"sflr_t8"'}, "yields grams", "grams_not_millilitres"),
+    "upper limit of a ratio": ({"op": '"<"'}, "op must be one of >=, >", "bad_protocol"),
+    "grade that is not one": (
+        {"index": '"child_pugh_class"', "threshold_percent": None, "threshold_class": '"a"'},
+        "must be one of A, B, C",
+        "unknown_grade",
+    ),
+    "misspelt extent": (
+        {"applies_if": '{ extent = ["sectionectomie"] }'},
+        "Did you mean 'sectionectomy'",
+        "unknown_extent",
+    ),
+    "misspelt disease": ({"applies_if": '{ disease = ["hc"] }'}, "Did you mean 'hcc'", "unknown_disease"),
+    "no disease listed": ({"applies_if": "{ disease = [] }"}, "disease must be a list", "bad_protocol"),
+    "duct as a text": ({"applies_if": '{ bile_duct_resection = "yes" }'}, "true or false", "bad_protocol"),
     "two thresholds": ({"threshold_ml_per_m2": "300"}, "give one of", "bad_protocol"),
     "no threshold": ({"threshold_percent": None}, "got neither", "bad_protocol"),
     "threshold in another unit": (

@@ -62,6 +62,63 @@ TABLE = {
     "S6": ("body-size", "sflr_t9", 30, True, set(), None, None, "FOUND", "Kim"),
 }
 
+FUNCTION_TABLE = {
+    # rule: index, comparison, threshold as printed, evidence, made for, a word of the source
+    "G1a": ("makuuchi_extent", ">=", 6, "GK-H", "right_or_trisectionectomy", "Imamura"),
+    "G1b": ("makuuchi_extent", ">=", 5, "GK-H", "left_hepatectomy sectionectomy", "Imamura"),
+    "G1c": ("makuuchi_extent", ">=", 4, "GK-H", "segmentectomy", "Imamura"),
+    "G1d": ("makuuchi_extent", ">=", 3, "GK-H", "limited", "Imamura"),
+    "G1e": ("makuuchi_extent", ">=", 2, "GK-H", "enucleation", "Imamura"),
+    "G3a": ("icg_k", ">=", 0.12, "FOUND", "right_or_trisectionectomy left_hepatectomy hcc", "PMC4479695"),
+    "G3b": ("icg_k", ">=", 0.10, "FOUND", "sectionectomy hcc", "PMC4479695"),
+    "G3c": ("icg_k", ">=", 0.08, "FOUND", "segmentectomy hcc", "PMC4479695"),
+    "G3d": ("icg_k", ">=", 0.06, "FOUND", "limited enucleation hcc", "PMC4479695"),
+    "G3e": ("platelets", ">", 73, "FOUND", "hcc", "PMC4479695"),
+    "G4a": ("icgk_flr", ">=", 0.05, "GK-H", "", "2006;243:364"),
+    "G4b": ("icgk_flr", ">=", 0.04, "FOUND", "normal", "s11605-015-2846-8"),
+    "G4c": (
+        "icgk_flr",
+        ">=",
+        0.05,
+        "FOUND",
+        "steatosis chemotherapy fibrosis cirrhosis cholestasis",
+        "s11605-015-2846-8",
+    ),
+    "G4d": ("icgk_flr", ">=", 0.075, "FOUND", "bile duct", "PMC7893452"),
+    "G4e": ("albumin", ">=", 3.5, "FOUND", "bile duct", "PMC7893452"),
+    "G5": ("mebrofenin_flr_f", ">=", 2.69, "FOUND", "", "PMC2809979"),
+    "G6a": ("mebrofenin_flr", ">=", 8.5, "FOUND", "perihilar", "S1365-182X(22)01680-X"),
+    "G6b": ("mebrofenin_flr_f", ">=", 4.5, "FOUND", "perihilar", "S1365-182X(22)01680-X"),
+    "G6c": ("mebrofenin_flr_f", ">=", 2.3, "GK-M", "", "Chapelle"),
+    "G8a": (
+        "child_pugh_class",
+        "<=",
+        1,
+        "GK-H",
+        "cirrhosis right_or_trisectionectomy left_hepatectomy",
+        "Child-Pugh",
+    ),
+    "G8b": ("child_pugh_class", "<=", 2, "GK-H", "cirrhosis", "Child-Pugh"),
+    "G9a": ("albi", "<=", -2.60, "FOUND", "", "Johnson"),
+    "G9b": ("albi", "<=", -2.77, "FOUND", "", "2020;6:32"),
+    "G9c": ("albi", "<=", -2.30, "FOUND", "", "2020;6:32"),
+    "G10a": ("meld", "<", 9, "FOUND", "cirrhosis", "978-3-319-27365-5"),
+    "G10b": ("meld", "<=", 10, "GK-M", "cirrhosis", "Cucchetti"),
+    "G11": (
+        "portal_hypertension",
+        "<=",
+        1,
+        "GK-H",
+        "fibrosis cirrhosis right_or_trisectionectomy left_hepatectomy",
+        "teaching",
+    ),
+    "G12a": ("limax", ">=", 315, "GK-L", "", "LiMAx"),
+    "G12b": ("limax_flr", ">=", 100, "GK-L", "", "LiMAx"),
+    "G14a": ("portal_hypertension", "<=", 1, "FOUND", "", "PMC6094448"),
+    "G14b": ("inr", "<=", 1.5, "FOUND", "", "PMC6094448"),
+    "G14c": ("ascites", "<=", 1, "FOUND", "", "PMC6094448"),
+}
+
 RULES = {rule.id: (protocol.key, rule) for protocol in available_protocols() for rule in protocol.rules}
 
 
@@ -73,7 +130,7 @@ def test_each_rule_is_bundled_once_and_no_other():
         for rule in protocol.rules:
             homes.setdefault(rule.id.rstrip("abcd"), set()).add(protocol.key)
 
-    assert sorted(ids) == sorted(TABLE)
+    assert sorted(ids) == sorted([*TABLE, *FUNCTION_TABLE])
     assert {f"V{n}" for n in range(1, 20)} <= set(homes)
     assert all(len(home) == 1 for home in homes.values())
 
@@ -94,6 +151,26 @@ def test_rule_says_what_its_source_says(name):
     assert rule.applies_if.chemotherapy_weeks_max == at_most
     assert rule.evidence is Evidence(evidence)
     assert word in f"{rule.citation.text} {rule.citation.via}"
+
+
+@pytest.mark.parametrize("name", FUNCTION_TABLE)
+def test_rule_of_function_says_what_its_source_says(name):
+    """Index, comparison, threshold, evidence, and for whom and which operation it was made."""
+    index, op, printed, evidence, made_for, word = FUNCTION_TABLE[name]
+    protocol, rule = RULES[name]
+    condition = rule.applies_if
+    conditions = [p.value for p in (*condition.parenchyma, *condition.extents, *condition.diseases)]
+    if condition.bile_duct_resection:
+        conditions.append("bile duct")
+
+    assert protocol == "liver-function"
+    assert (rule.index, rule.op, rule.evidence.value) == (index, op, evidence)
+    assert rule.threshold == pytest.approx(printed, rel=1e-12)
+    assert rule.unit == RULE_INDICES[index]
+    assert " ".join(conditions) == made_for
+    assert word in f"{rule.citation.text} {rule.citation.via}"
+    for text in (rule.title, rule.population, rule.effect_below, rule.effect_above, rule.denominator):
+        assert text.strip()
 
 
 @pytest.mark.parametrize("name", TABLE)
