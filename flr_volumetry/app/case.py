@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
+from flr_volumetry.app.finding import SegmentationSection
 from flr_volumetry.app.function_section import FunctionSection
 from flr_volumetry.app.landmarks import LandmarksSection
 from flr_volumetry.app.sections import (
@@ -46,6 +47,7 @@ class Case(Section):
     image: ImageSection | None = None
     study: StudySection | None = None
     masks: MasksSection = MasksSection()
+    segmentation: SegmentationSection | None = None
     territories: TerritoriesSection = TerritoriesSection()
     stage: list[StageSection] = Field(min_length=1)
     landmarks: LandmarksSection | None = None
@@ -214,11 +216,18 @@ def make_case(data: dict[str, Any], *, folder: Path = Path(), sha256: str = "", 
     for private in ("folder", "sha256"):
         if private in data:
             raise CaseError(f"{where}: unknown key {private!r}", reason="unknown_key")
-    if "masks" not in data and "study" not in data:
+    if "masks" not in data and "study" not in data and "segmentation" not in data:
         raise CaseError(
             f"{where}: there is no [masks] table, and so no liver. Give liver = ... or segments = ... in it, "
-            "or [study] with the path of a folder that holds scan and masks.",
+            "or [study] with the path of a folder that holds scan and masks, or [segmentation] to have it "
+            "found in the scan.",
             reason="no_liver_mask",
+        )
+    if "segmentation" in data and ("study" in data or "image" not in data):
+        raise CaseError(
+            f"{where}: [segmentation] needs the scan in [image]"
+            + ("; a [study] brings its masks with it." if "study" in data else "."),
+            reason="no_image",
         )
     if "study" in data and ("masks" in data or "image" in data):
         raise CaseError(
@@ -229,7 +238,8 @@ def make_case(data: dict[str, Any], *, folder: Path = Path(), sha256: str = "", 
         case = Case.model_validate({**data, "folder": folder, "sha256": sha256})
     except ValidationError as error:
         raise _explained(error, where) from error
-    if case.study is None and case.masks.liver is None and case.masks.segments is None:
+    given = case.masks.liver is not None or case.masks.segments is not None
+    if case.study is None and case.segmentation is None and not given:
         raise CaseError(
             f"{where}: [masks] names no liver. Give liver = ..., or segments = ... whose union is the liver.",
             reason="no_liver_mask",

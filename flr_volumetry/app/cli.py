@@ -6,17 +6,15 @@ import io
 import json
 import shutil
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from flr_volumetry.errors import FlrError
+from flr_volumetry.app import mask_commands
+from flr_volumetry.app.console import progress, refusing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from flr_volumetry.app.case import Case
 
 OUT = click.option(
@@ -31,33 +29,6 @@ ROOT = click.option(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that relative paths of the case file start from; its own folder if not given.",
 )
-
-
-class _Refusal(click.ClickException):
-    """An FlrError on its way to the user: the message, and the reason code."""
-
-    def __init__(self, error: FlrError) -> None:
-        super().__init__(f"{error.message} [{error.reason}]")
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    try:
-        yield
-    except FlrError as error:
-        raise _Refusal(error) from error
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Show the present step on a terminal; say nothing anywhere else."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("starting") as status:
-        yield status.update
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -90,7 +61,7 @@ def run(case_file: Path, out_dir: Path, root: Path | None, series: str | None) -
     """
     from flr_volumetry.app.case import read_case
 
-    with _refusing():
+    with refusing():
         case = read_case(case_file)
         if root is not None:
             case = case.with_root(root)
@@ -113,7 +84,7 @@ def demo(out_dir: Path) -> None:
     from flr_volumetry.app.case import read_case
     from flr_volumetry.app.sample import sample_case
 
-    with _refusing():
+    with refusing():
         _run(read_case(sample_case()), out_dir)
 
 
@@ -130,7 +101,7 @@ def inspect(paths: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - c
     from flr_volumetry.app.inspect import render_inspection
     from flr_volumetry.io.inspection import inspect as look
 
-    with _refusing(), _progress() as tell:
+    with refusing(), progress() as tell:
         found = look(paths, progress=lambda done, of: tell(f"reading headers: {done} of {of} files"))
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2, allow_nan=False))
@@ -156,7 +127,7 @@ def protocols(keys: tuple[str, ...], folder: Path | None, as_json: bool) -> None
     from flr_volumetry.app.protocols import protocols_json, render_protocols
     from flr_volumetry.io.protocols import available_protocols, read_protocols
 
-    with _refusing():
+    with refusing():
         found = read_protocols(keys, folder=folder) if keys else available_protocols(folder=folder)
     if as_json:
         click.echo(json.dumps(protocols_json(found), indent=2, allow_nan=False))
@@ -198,7 +169,7 @@ def search(case_file: Path, out_dir: Path, root: Path | None, partial: bool, **a
     from flr_volumetry.planning import SearchSettings
     from flr_volumetry.report.search_page import search_text
 
-    with _refusing(), _progress() as tell:
+    with refusing(), progress() as tell:
         settings = SearchSettings(
             margin_mm=asked["margin_mm"],
             weeks=asked["weeks"],
@@ -226,8 +197,12 @@ def _run(case: Case, out_dir: Path) -> None:
     from flr_volumetry.report import summary_text
 
     require_writable(out_dir)
-    with _progress() as tell:
+    with progress() as tell:
         outcome = run_case(case, tell=tell)
         report = write_outcome(outcome, out_dir, tell=tell)
     click.echo(summary_text(outcome.summary), nl=False)
     click.echo(f"report: {report}", err=True)
+
+
+for _command in mask_commands.COMMANDS:
+    main.add_command(_command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from flr_volumetry.anatomy import SEGMENTS, Structure
 from flr_volumetry.app.cuts import MarkupEntry, RemnantEntry, SurfaceEntry
 from flr_volumetry.app.drawn import PlanFiles, description, read_drawing
+from flr_volumetry.app.finding import NAMES, digest_of, find, masks_of, request_of
 from flr_volumetry.assessment.model import InputFile
 from flr_volumetry.errors import CaseError, Caveat
 from flr_volumetry.images import Grid, Image, LabelMap, Mask, Source
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from flr_volumetry.app.drawn import Drawing, DrawnFile
     from flr_volumetry.app.tables import MaskEntry
     from flr_volumetry.resection import ResectionPlan
+    from flr_volumetry.segmentation import Segmentation
 
 READERS = 2
 _Found = tuple[Liver, list[InputFile], "Callable[[MaskEntry | None], Mask]"]
@@ -49,20 +52,25 @@ class Loaded:
         Every file, for the provenance.
     files : PlanFiles
         What the plan takes from files.
+    methods : tuple of str
+        Sentences on masks that were found in the scan.
     """
 
     liver: Liver
     inputs: tuple[InputFile, ...]
     files: PlanFiles
+    methods: tuple[str, ...] = ()
 
 
-def load_case(case: Case) -> Loaded:
-    """Read everything that a case names.
+def load_case(case: Case, *, tell: Callable[[str], None] = lambda _: None) -> Loaded:
+    """Read everything that a case names, and find in the scan what it has found.
 
     Parameters
     ----------
     case : Case
         As `flr_volumetry.app.case.read_case` returns it.
+    tell : callable
+        Called with the name of each step of a segmentation as it begins.
 
     Returns
     -------
@@ -76,12 +84,13 @@ def load_case(case: Case) -> Loaded:
     """
     # Small files that a person drew come first: what is wrong with them is said before the scan is read.
     inputs, drawings = _drawings(case)
+    methods: tuple[str, ...] = ()
     if case.study is not None:
         liver, found, remnant = _from_study(case, case.study.path, case.study.series)
     else:
         with ThreadPoolExecutor(READERS) as pool:
-            liver, found, remnant = _from_files(case, pool)
-    return Loaded(liver, (*found, *inputs), PlanFiles(remnant, drawings))
+            liver, found, remnant, methods = _from_files(case, pool, tell)
+    return Loaded(liver, (*found, *inputs), PlanFiles(remnant, drawings), methods)
 
 
 def _drawings(case: Case) -> tuple[list[InputFile], dict[DrawnFile, Drawing]]:
@@ -137,33 +146,40 @@ def _roles(
     yield from ((structure.value.replace("_", " "), mask) for structure, mask in vessels)
 
 
-def _from_files(case: Case, pool: ThreadPoolExecutor) -> _Found:
+def _from_files(
+    case: Case, pool: ThreadPoolExecutor, tell: Callable[[str], None]
+) -> tuple[Liver, list[InputFile], Callable[[MaskEntry | None], Mask], tuple[str, ...]]:
     inputs: list[InputFile] = []
-    masks = case.masks
     image: Image | None = None
     if case.image is not None:
         image = read_image(case.resolve(case.image.path), series=case.image.series)
         inputs.append(_input("image", case.image.path, image.source, _image_words(image)))
     # Objects that were drawn on a scan are placed on it slice by slice.
     grid = image.grid if image is not None else None
-    couinaud = (
-        pool.submit(read_label_map, case.resolve(masks.segments.path), grid=grid) if masks.segments else None
-    )
-    whole = pool.submit(_mask, case, masks.liver, grid) if masks.liver else None
-    segments: LabelMap | None = None
-    if masks.segments and couinaud:
-        segments = couinaud.result()
-        inputs.append(_input("segments", masks.segments.path, segments.source, "Couinaud segments"))
-    if masks.liver and whole:
-        liver = whole.result()
-        inputs.append(_input("liver", masks.liver.path, liver.source, f"{liver.ml:.1f} mL"))
-    elif segments:
+    given, segments = _drawn_liver(case, pool, grid, inputs)
+    found = None
+    if case.segmentation is not None and image is not None:
+        found = _find(case, image, given, tell)
+        inputs += _found_inputs(found)
+    liver = given or (found.masks.get(Structure.LIVER) if found is not None else None)
+    if segments is None and found is not None:
+        segments = found.segments
+    if liver is None and segments is not None:
         liver = _union(segments)
-    else:
-        raise CaseError("[masks] names no liver", reason="no_liver_mask")
+    if liver is None:
+        raise CaseError(
+            "no liver: [masks] names none, and none was sought or found in the scan", reason="no_liver_mask"
+        )
     reader = _Reader(case, pool, grid)
-    parts = Masks(liver, _lesions(reader, inputs), segments, _vessels(reader, inputs))
+    parts = Masks(
+        liver,
+        chain(_lesions(reader, inputs), (lesion.mask for lesion in found.lesions) if found else ()),
+        segments,
+        chain(_vessels(reader, inputs), _found_vessels(found)),
+    )
     cropped = crop_liver(parts, image=image)
+    if found is not None:
+        cropped = replace(cropped, caveats=(*found.caveats, *cropped.caveats))
 
     def remnant(entry: MaskEntry | None) -> Mask:
         if entry is None:
@@ -174,7 +190,51 @@ def _from_files(case: Case, pool: ThreadPoolExecutor) -> _Found:
             )
         return _mask(case, entry, grid)
 
-    return cropped, inputs, remnant
+    return cropped, inputs, remnant, found.methods if found is not None else ()
+
+
+def _drawn_liver(
+    case: Case, pool: ThreadPoolExecutor, grid: Grid | None, inputs: list[InputFile]
+) -> tuple[Mask | None, LabelMap | None]:
+    """Read the masks of the liver and of its segments, as far as the case names them."""
+    masks = case.masks
+    couinaud = (
+        pool.submit(read_label_map, case.resolve(masks.segments.path), grid=grid) if masks.segments else None
+    )
+    whole = pool.submit(_mask, case, masks.liver, grid) if masks.liver else None
+    segments, liver = None, None
+    if masks.segments and couinaud:
+        segments = couinaud.result()
+        inputs.append(_input("segments", masks.segments.path, segments.source, "Couinaud segments"))
+    if masks.liver and whole:
+        liver = whole.result()
+        inputs.append(_input("liver", masks.liver.path, liver.source, f"{liver.ml:.1f} mL"))
+    return liver, segments
+
+
+def _find(case: Case, image: Image, liver: Mask | None, tell: Callable[[str], None]) -> Segmentation:
+    """Find in the scan what the case has no masks of."""
+    section = case.segmentation
+    if section is None:
+        raise CaseError("there is no [segmentation]")
+    rough = _mask(case, section.rough, image.grid) if section.rough else None
+    request = request_of(section, case.resolve, rough)
+    given = {NAMES[key] for key in NAMES if getattr(case.masks, key)}
+    hints = replace(request.hints, liver=liver)
+    return find(image, replace(request, hints=hints, given=frozenset(given)), tell=tell)
+
+
+def _found_inputs(found: Segmentation) -> Iterator[InputFile]:
+    by = " ".join(w for w in (found.made.backend, found.made.version, found.made.task) if w)
+    for structure, number, mask in masks_of(found):
+        role = f"{structure.value.replace('_', ' ')} {number or ''}".strip()
+        yield InputFile(role, f"found by {by}", digest_of(mask), f"{mask.ml:.1f} mL")
+
+
+def _found_vessels(found: Segmentation | None) -> Iterator[tuple[Structure, Mask]]:
+    for _, structure in VESSELS:
+        if found is not None and structure in found.masks:
+            yield structure, found.masks[structure]
 
 
 def imported_remnants(case: Case, plan: ResectionPlan) -> list[InputFile]:

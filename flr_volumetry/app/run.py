@@ -77,7 +77,7 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     folder = case.resolve(case.assessment.protocol_folder) if case.assessment.protocol_folder else None
     protocols = read_protocols(case.protocol_keys(), folder=folder)
     tell("reading image and masks")
-    loaded = load_case(case)
+    loaded = load_case(case, tell=tell)
     tell("following the vessels")
     liver = with_case_territories(loaded.liver, case)
     liver, placed = with_case_segments(liver, case)
@@ -106,6 +106,7 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         caveats=caveats,
         methods=(
             *_methods(inputs),
+            *loaded.methods,
             *(sentence for t in liver.territories for sentence in t.methods),
             *placed,
             *partition.methods,

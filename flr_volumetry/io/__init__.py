@@ -1,5 +1,13 @@
 """Files: every axis convention dies here."""
 
+from flr_volumetry.io.dicom.seg_writing import (
+    Algorithm,
+    Family,
+    MaskToWrite,
+    colour_table,
+    label_array,
+    write_dicom_seg,
+)
 from flr_volumetry.io.inspection import Inspection, inspect
 from flr_volumetry.io.markups import (
     CurveKind,
@@ -23,7 +31,9 @@ from flr_volumetry.io.study import Study, read_study
 from flr_volumetry.io.writing import write_image, write_label_map, write_mask
 
 __all__ = [
+    "Algorithm",
     "CurveKind",
+    "Family",
     "Found",
     "Inspection",
     "Kind",
@@ -33,11 +43,14 @@ __all__ = [
     "MarkupPlane",
     "MarkupPoints",
     "MarkupSurface",
+    "MaskToWrite",
     "Scan",
     "Space",
     "Structures",
     "Study",
+    "colour_table",
     "inspect",
+    "label_array",
     "plan_markups",
     "read_image",
     "read_label_map",
@@ -48,6 +61,7 @@ __all__ = [
     "read_study",
     "read_surface",
     "scan",
+    "write_dicom_seg",
     "write_image",
     "write_label_map",
     "write_markups",

@@ -237,7 +237,7 @@ def draw_panel(axes: Axes, scene: Scene, plane: DisplayPlane) -> None:
     for lesion in scene.liver.lesions:
         inside = planes.nearest(plane, scene.liver.grid, lesion.voxels, start=lesion.start)
         _draw_lesion(axes, inside, lesion.number)
-    _draw_frame(axes, plane)
+    draw_frame(axes, plane)
 
 
 def _draw_ground(axes: Axes, scene: Scene, plane: DisplayPlane) -> None:
@@ -259,7 +259,7 @@ def _draw_pieces(axes: Axes, scene: Scene, labels: npt.NDArray[np.uint8]) -> Non
         if inside.any():
             look = look_of(piece, scene.partition.grid.voxel_ml)
             fill[inside] = (*to_rgb(look.colour), FILL_ALPHA)
-            _outline(axes, inside, colour=look.colour, line=look.line, width=1.1)
+            draw_outline(axes, inside, colour=look.colour, line=look.line, width=1.1)
     axes.imshow(fill, interpolation="nearest")
 
 
@@ -274,8 +274,8 @@ def _draw_cut(axes: Axes, labels: npt.NDArray[np.uint8]) -> None:
 def _draw_lesion(axes: Axes, inside: npt.NDArray[np.bool_], number: int) -> None:
     if not inside.any():
         return
-    _outline(axes, inside, colour="black", line="-", width=2.6)
-    _outline(axes, inside, colour=canvas.LESION_COLOUR, line="-", width=1.2)
+    draw_outline(axes, inside, colour="black", line="-", width=2.6)
+    draw_outline(axes, inside, colour=canvas.LESION_COLOUR, line="-", width=1.2)
     rows, columns = np.nonzero(inside)
     column, row = float(columns.mean()), float(rows.mean())
     if min(np.ptp(rows), np.ptp(columns)) < 16:
@@ -283,7 +283,7 @@ def _draw_lesion(axes: Axes, inside: npt.NDArray[np.bool_], number: int) -> None
     _haloed(axes, column, row, str(number), size=10)
 
 
-def _outline(
+def draw_outline(
     axes: Axes,
     inside: npt.NDArray[np.bool_],
     *,
@@ -291,12 +291,14 @@ def _outline(
     line: LineStyle,
     width: float,
 ) -> None:
+    """Draw the border of a mask in axes whose data coordinates are its pixels."""
     padded = np.pad(inside, 1).astype(float)
     rows, columns = (np.arange(-1, n + 1) for n in inside.shape)
     axes.contour(columns, rows, padded, levels=[0.5], colors=[colour], linewidths=width, linestyles=[line])
 
 
-def _draw_frame(axes: Axes, plane: DisplayPlane) -> None:
+def draw_frame(axes: Axes, plane: DisplayPlane) -> None:
+    """Draw the letters of the sides, a scale bar and where the plane lies."""
     rows, columns = plane.shape
     axes.set_xlim(-0.5, columns - 0.5)
     axes.set_ylim(rows - 0.5, -0.5)

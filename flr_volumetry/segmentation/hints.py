@@ -60,6 +60,8 @@ class Hints:
         A box that the whole liver lies in.
     rough : Mask or None
         A rough mask of the liver, to be refined.
+    liver : Mask or None
+        The liver itself, already drawn, on any grid: not to be found again; what else is found lies in it.
     lesion_seeds_mm : tuple of (x, y, z)
         One point in each lesion pointed out, LPS mm.
     lesion_boxes_mm : tuple of BoxMm
@@ -68,13 +70,14 @@ class Hints:
     Raises
     ------
     SegmentationError
-        If a coordinate is not finite, or the rough mask is empty.
+        If a coordinate is not finite, or a mask is empty.
     """
 
     seeds_mm: tuple[PointMm, ...] = ()
     outside_mm: tuple[PointMm, ...] = ()
     box_mm: BoxMm | None = None
     rough: Mask | None = None
+    liver: Mask | None = None
     lesion_seeds_mm: tuple[PointMm, ...] = ()
     lesion_boxes_mm: tuple[BoxMm, ...] = ()
 
@@ -85,8 +88,11 @@ class Hints:
             (self.lesion_seeds_mm, "a seed of a lesion"),
         ):
             _require_finite(points, what)
-        if self.rough is not None and not self.rough.voxels.any():
-            raise SegmentationError("the rough mask is empty: it has no voxel.", reason="bad_hint")
+        for mask in (self.rough, self.liver):
+            if mask is not None and not mask.voxels.any():
+                raise SegmentationError(
+                    f"the mask {mask.name!r} given as a hint is empty.", reason="bad_hint"
+                )
 
     @property
     def given(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final
 
@@ -172,16 +173,7 @@ def segment(
                 f"The back-end {segmenter.name!r} found no {' and no '.join(absent).replace('_', ' ')} here.",
             )
         )
-    return Segmentation(
-        found.grid,
-        found.made,
-        found.masks,
-        found.lesions,
-        found.segments,
-        found.quality,
-        (*doubts, *found.caveats),
-        found.methods,
-    )
+    return replace(found, caveats=(*doubts, *found.caveats))
 
 
 def _modality(image: Image, segmenter: Segmenter) -> list[Caveat]:
