@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
+from flr_volumetry.app.attested_section import AttestedSection
 from flr_volumetry.app.finding import SegmentationSection
 from flr_volumetry.app.function_section import FunctionSection
 from flr_volumetry.app.landmarks import LandmarksSection
@@ -44,6 +45,7 @@ class Case(Section):
     case: CaseSection
     patient: PatientSection = PatientSection()
     function: FunctionSection | None = None
+    attested: AttestedSection = AttestedSection()
     image: ImageSection | None = None
     study: StudySection | None = None
     masks: MasksSection = MasksSection()

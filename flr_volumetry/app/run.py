@@ -12,10 +12,12 @@ from flr_volumetry.app.load import imported_remnants, load_case
 from flr_volumetry.app.vessels import with_case_territories
 from flr_volumetry.assessment.engine import assess
 from flr_volumetry.assessment.model import PlannedCut, Provenance, Summary
+from flr_volumetry.assessment.systems import Facts, fill_in
 from flr_volumetry.io.protocols import read_protocols
 from flr_volumetry.resection import Partition, resect
 from flr_volumetry.volumetry.consequences import weigh
 from flr_volumetry.volumetry.measure import measure
+from flr_volumetry.volumetry.near_vessels import near_vessels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +75,7 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     """
     started = dt.datetime.now(dt.UTC)
     case.plan()
-    patient = case.person()
+    patient, attested = case.person(), case.attested.value()
     folder = case.resolve(case.assessment.protocol_folder) if case.assessment.protocol_folder else None
     protocols = read_protocols(case.protocol_keys(), folder=folder)
     tell("reading image and masks")
@@ -123,6 +125,9 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         ),
         plan=partition.plan,
         consequences=consequences,
+        checklists=fill_in(
+            Facts(volumes, consequences, assessment, patient, attested, partition.plan, near_vessels(liver))
+        ),
     )
     return Outcome(summary, liver, partition)
 

@@ -12,6 +12,7 @@ from flr_volumetry.errors import ProtocolError
 if TYPE_CHECKING:
     from flr_volumetry.assessment.function import FunctionTable
     from flr_volumetry.assessment.pathway import Pathway
+    from flr_volumetry.assessment.systems.model import Checklist
     from flr_volumetry.errors import Caveat
     from flr_volumetry.resection import ResectionPlan
     from flr_volumetry.volumetry.consequences import Consequences
@@ -465,6 +466,8 @@ class Summary:
         What was cut, in numbers.
     consequences : Consequences
         What the cut means for what stays, beyond its volume.
+    checklists : tuple of Checklist
+        Staging systems of the literature, filled in.
     """
 
     case_id: str
@@ -476,3 +479,4 @@ class Summary:
     provenance: Provenance
     plan: ResectionPlan
     consequences: Consequences
+    checklists: tuple[Checklist, ...] = ()

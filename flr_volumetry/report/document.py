@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.anatomy import ROMAN
 from flr_volumetry.errors import OutputError
-from flr_volumetry.report.function_document import function_json
+from flr_volumetry.report.function_document import checklist_json, function_json
 from flr_volumetry.report.plan_document import congestion_json, consequences_json, pathway_json, plan_json
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def report_json(summary: Summary, *, outputs: Sequence[Mapping[str, Any]] = ()) 
         "congestion": [congestion_json(c) for c in assessment.congestion],
         "pathway": pathway_json(assessment.pathway),
         "function": function_json(assessment.function),
-        "checklists": [],
+        "checklists": [checklist_json(c) for c in summary.checklists],
         "methods": list(summary.methods),
         "provenance": _provenance(summary.provenance, summary),
         "outputs": [dict(output) for output in outputs],

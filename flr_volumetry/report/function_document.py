@@ -1,4 +1,4 @@
-"""Tests of liver function in report.json."""
+"""Tests of liver function and staging systems in report.json."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from flr_volumetry.assessment.units import UNITS
 
 if TYPE_CHECKING:
     from flr_volumetry.assessment.function import FunctionTable
+    from flr_volumetry.assessment.systems.model import Checklist
 
 Json = dict[str, Any]
 
@@ -42,4 +43,39 @@ def function_json(table: FunctionTable | None) -> Json | None:
             for q in table.quantities
         ],
         "missing": [{"key": key, "reason": reason} for key, reason in table.missing.items()],
+    }
+
+
+def checklist_json(checklist: Checklist) -> Json:
+    """Return one staging system as plain values.
+
+    Parameters
+    ----------
+    checklist : Checklist
+        As `flr_volumetry.assessment.systems.fill_in` made it.
+
+    Returns
+    -------
+    dict
+        Its questions, each with its answer and whether that was computed, attested, or is missing.
+    """
+    return {
+        "key": checklist.key,
+        "title": checklist.title,
+        "outcome": checklist.outcome.value,
+        "sentence": checklist.sentence,
+        "items": [
+            {
+                "key": item.key,
+                "question": item.question,
+                "answer": item.answer.value,
+                "basis": item.basis.value,
+                "said": item.said,
+            }
+            for item in checklist.items
+        ],
+        "source": checklist.citation.text,
+        "source_via": checklist.citation.via,
+        "evidence": checklist.evidence.value,
+        "notes": list(checklist.notes),
     }

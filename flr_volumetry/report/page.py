@@ -54,6 +54,7 @@ SECTIONS = (
     Section("consequences", "Consequences for what stays"),
     Section("pathway", "If the remnant is made to grow"),
     Section("function", "Liver function"),
+    Section("checklists", "Systems of the literature"),
     Section("findings", "Findings and their sources"),
     Section("ladder", "Ladder of thresholds"),
     Section("methods", "Methods"),

@@ -92,6 +92,9 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
         planned = "as planned" if pathway.planned else "not in the plan: what it could do"
         yield _heading(f"After {wording.TECHNIQUES[pathway.technique]} ({planned})")
         yield _indented(_growth(pathway))
+    if summary.checklists:
+        yield _heading("Systems of the literature (evidence, never an order)")
+        yield _indented(_checklists(summary))
     if summary.assessment.conclusion:
         yield from (_heading("In words"), *(_item(sentence) for sentence in summary.assessment.conclusion))
     yield from _not_evaluable(summary)
@@ -259,6 +262,16 @@ def _function(summary: Summary, function: FunctionTable) -> RenderableType:
         how = "as asked for" if finding.met else "NOT as asked for"
         title = f"{wording.clean(finding.rule.id)} asks for {wording.threshold(finding)}".replace("_", " ")
         table.add_row(Text(title), Text(how, style="" if finding.met else "bold red"))
+    return table
+
+
+def _checklists(summary: Summary) -> RenderableType:
+    from rich.text import Text
+
+    table = _table("", "")
+    table.show_header = False
+    for checklist in summary.checklists:
+        table.add_row(Text(checklist.title), Text(wording.clean(checklist.sentence)))
     return table
 
 

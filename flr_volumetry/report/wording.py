@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from flr_volumetry.anatomy import ROMAN
 from flr_volumetry.assessment.model import Evidence, State, VeinQuestion
 from flr_volumetry.assessment.pathway import GrowthNeed
+from flr_volumetry.assessment.systems.model import Answer
 from flr_volumetry.assessment.units import UNITS
 from flr_volumetry.assessment.wording import ASKED
 from flr_volumetry.volumetry.forecast import Technique
@@ -94,6 +95,14 @@ GROWTH_NEEDS = {
     GrowthNeed.WITHIN: "within the review's range of 20 to 40 %",
     GrowthNeed.TYPICAL: "needs the review's typical range of 20 to 40 %",
     GrowthNeed.BEYOND: "beyond the review's range; segment IV, LVD or ALPPS come into discussion",
+}
+
+
+ANSWERS = {
+    Answer.YES: "✓ yes",
+    Answer.NO: "✗ no",
+    Answer.UNKNOWN: "? missing",
+    Answer.NOTED: "· noted",
 }
 
 

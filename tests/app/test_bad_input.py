@@ -153,7 +153,9 @@ def tested(tmp_path_factory):
         ('parenchyma = "chemotherapy"\n', ""),
         ('protocols = ["consensus-20-30-40", "review-2014"]', protocols),
         more="\n[function]\nbilirubin_umol_per_l = 12\nalbumin_g_per_l = 41\nicg_r15_percent = 8\n"
-        'mebrofenin_percent_per_min = 14\nmebrofenin_remnant_share = 0.3\nascites = "none"\n',
+        'mebrofenin_percent_per_min = 14\nmebrofenin_remnant_share = 0.3\nascites = "none"\n'
+        '[attested]\nfit_for_surgery = true\nextrahepatic_sites = ["lung"]\nresectability_group = 2\n'
+        'ecmtg_stage = "M1b"\nchemotherapy_response = "stable"\n',
     )
     assert result.exit_code == 0, result.output
     yield result.stdout, json.loads((out / "report.json").read_text()), (out / "report.html").read_text()
@@ -190,6 +192,49 @@ def test_tests_of_function_stand_in_every_output(tested):
     assert 'id="function"' in html
     assert "PMC2809979" in html
     assert rules["M1"]["state"] == "clear_below"
+
+
+def test_systems_say_what_was_computed_attested_and_missing(tested):
+    """Counts and diameters from the masks, statements from the case file, in all three outputs."""
+    text, report, html = tested
+    lists = {c["key"]: {i["key"]: i for i in c["items"]} for c in report["checklists"]}
+
+    assert len(lists) == 14
+    fong = lists["fong-1999"]
+    assert fong["several_lesions"]["basis"] == "computed"
+    assert fong["several_lesions"]["said"].startswith(f"{len(report['lesions'])} lesions")
+    largest = max(x["longest_diameter_mm"] for x in report["lesions"])
+    assert f"{largest:.1f} mm" in fong["large_lesion"]["said"]
+    assert fong["high_cea"]["basis"] == "missing"
+    assert lists["jsccr-2010"]["tolerates_surgery"] == {
+        "key": "tolerates_surgery",
+        "question": "Is the patient capable of tolerating surgery?",
+        "answer": "yes",
+        "basis": "attested",
+        "said": "attested by fit_for_surgery",
+    }
+    assert lists["oncosurge-2005"]["few_and_unilobar_or_shrunk"]["answer"] == "no"
+    assert lists["ecmtg"]["ajcc8"]["said"] == "ajcc8:M1b"
+    assert "Systems of the literature" in text
+    assert 'id="checklists"' in html
+    assert "Poston et al." in html
+    assert "resectable" not in (text + html).lower().replace("unresectable liver metastases", "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("performance_status = 7", "out_of_range"),
+        ("synchronous = true\ndisease_free_months = 6", "contradiction"),
+        ('extrahepatic_sites = ["skin"]', "bad_case"),
+        ("fit_for_surgry = true", "unknown_key"),
+    ],
+)
+def test_a_statement_that_cannot_be_is_refused(tmp_path, lines, reason):
+    result, out = run(tmp_path, more=f"\n[attested]\n{lines}\n")
+    assert result.exit_code == 1
+    assert f"[{reason}]" in result.stderr
+    assert not out.exists()
 
 
 def test_the_default_protocols_take_in_the_tests_where_there_are_any():
