@@ -14,10 +14,11 @@ from flr_volumetry.assessment.engine import assess
 from flr_volumetry.assessment.model import PlannedCut, Provenance, Summary
 from flr_volumetry.assessment.systems import Facts, fill_in
 from flr_volumetry.io.protocols import read_protocols
-from flr_volumetry.resection import Partition, resect
+from flr_volumetry.resection import Partition, cut_surface, lesion_surface, resect
 from flr_volumetry.volumetry.consequences import weigh
 from flr_volumetry.volumetry.measure import measure
 from flr_volumetry.volumetry.near_vessels import near_vessels
+from flr_volumetry.volumetry.nearby import neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,10 +86,11 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     liver, placed = with_case_segments(liver, case)
     tell("cutting")
     plan = case.plan(replace(loaded.files, landmarks=lambda: landmarks_of(case, liver)))
-    partition = resect(liver, plan)
+    surfaces = {lesion.number: lesion_surface(lesion, liver.grid) for lesion in liver.lesions}
+    partition = resect(liver, plan, surfaces=surfaces)
     inputs = (*loaded.inputs, *imported_remnants(case, plan))
     tell("measuring")
-    volumes = measure(liver, partition)
+    volumes = measure(liver, partition, surfaces=surfaces)
     consequences = weigh(liver, partition)
     assessment = assess(volumes, patient, protocols, cut=PlannedCut(partition.plan, consequences))
     caveats = _unique(
@@ -128,6 +130,8 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         checklists=fill_in(
             Facts(volumes, consequences, assessment, patient, attested, partition.plan, near_vessels(liver))
         ),
+        neighbours=neighbours(liver, surfaces=surfaces),
+        cut_areas=cut_surface(liver, partition, surfaces=surfaces),
     )
     return Outcome(summary, liver, partition)
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from flr_volumetry.assessment.pathway import Pathway
     from flr_volumetry.assessment.systems.model import Checklist
     from flr_volumetry.errors import Caveat
-    from flr_volumetry.resection import ResectionPlan
+    from flr_volumetry.resection import CutArea, ResectionPlan
     from flr_volumetry.volumetry.consequences import Consequences
     from flr_volumetry.volumetry.liver_function import Disease, PlannedExtent
     from flr_volumetry.volumetry.measure import LiverVolumes
+    from flr_volumetry.volumetry.nearby import Neighbours
     from flr_volumetry.volumetry.patient import Parenchyma, Patient
 
 FRACTION = "fraction"
@@ -468,6 +469,10 @@ class Summary:
         What the cut means for what stays, beyond its volume.
     checklists : tuple of Checklist
         Staging systems of the literature, filled in.
+    neighbours : tuple of Neighbours
+        How far each lesion is from vessels and from the borders of segments, in order of the lesions.
+    cut_areas : tuple of CutArea
+        One for each resection of the plan, in order.
     """
 
     case_id: str
@@ -480,3 +485,10 @@ class Summary:
     plan: ResectionPlan
     consequences: Consequences
     checklists: tuple[Checklist, ...] = ()
+    neighbours: tuple[Neighbours, ...] = ()
+    cut_areas: tuple[CutArea, ...] = ()
+
+    @property
+    def cut_area_mm2(self) -> float:
+        """All cut surface towards what stays, mm2."""
+        return sum(area.mm2 for area in self.cut_areas)

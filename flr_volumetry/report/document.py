@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flr_volumetry.assessment.model import Finding, Index, Provenance, Summary
     from flr_volumetry.errors import Caveat
     from flr_volumetry.volumetry.measure import LesionFacts, SegmentVolume, StageVolumes
+    from flr_volumetry.volumetry.nearby import Neighbour, Neighbours
     from flr_volumetry.volumetry.patient import Patient
 
 SCHEMA_VERSION = "1.1"
@@ -71,11 +72,14 @@ def report_json(summary: Summary, *, outputs: Sequence[Mapping[str, Any]] = ()) 
         "volumes": _volumes(summary, assessment.volume_intervals),
         "indices": {i.key: _index(i) for i in assessment.indices},
         "findings": [_finding(f) for f in assessment.findings],
-        "lesions": [_lesion(lesion) for lesion in summary.volumes.lesions],
+        "lesions": [_lesion(lesion, beside) for lesion, beside in _with_neighbours(summary)],
         "segments": [_segment(s) for s in summary.volumes.segments],
         "stages": [_stage(s) for s in summary.volumes.stages],
-        "plan": plan_json(summary.plan),
-        "consequences": consequences_json(summary.consequences),
+        "plan": plan_json(summary.plan, summary.cut_areas),
+        "consequences": {
+            **consequences_json(summary.consequences),
+            "cut_area_cm2": _number(summary.cut_area_mm2 / 100, "the cut surface"),
+        },
         "congestion": [congestion_json(c) for c in assessment.congestion],
         "pathway": pathway_json(assessment.pathway),
         "function": function_json(assessment.function),
@@ -204,7 +208,20 @@ def _finding(finding: Finding) -> Json:
     }
 
 
-def _lesion(lesion: LesionFacts) -> Json:
+def _with_neighbours(summary: Summary) -> list[tuple[LesionFacts, Neighbours | None]]:
+    beside = {found.lesion: found for found in summary.neighbours}
+    return [(lesion, beside.get(lesion.number)) for lesion in summary.volumes.lesions]
+
+
+def _neighbour(neighbour: Neighbour, what: str) -> Json:
+    return {
+        "structure": neighbour.structure.value if neighbour.structure is not None else "segment",
+        "segment": neighbour.segment,
+        "mm": _optional(neighbour.mm, what),
+    }
+
+
+def _lesion(lesion: LesionFacts, beside: Neighbours | None) -> Json:
     what = f"lesion {lesion.number}"
     closest = lesion.closest_mm
     return {
@@ -222,6 +239,7 @@ def _lesion(lesion: LesionFacts) -> Json:
         "cleared_in_stage": lesion.cleared_in_stage,
         "remaining_ml": _number(lesion.remaining_ml, what),
         "closest_mm": [_number(v, what) for v in closest] if closest is not None else None,
+        "neighbours": [_neighbour(found, what) for found in beside.found] if beside is not None else [],
     }
 
 

@@ -14,7 +14,7 @@ from flr_volumetry.assessment.function import FUNCTION_UNITS
 from flr_volumetry.assessment.model import State
 from flr_volumetry.assessment.units import UNITS
 from flr_volumetry.assessment.wording import effect
-from flr_volumetry.report import wording
+from flr_volumetry.report import cut_words, wording
 from flr_volumetry.report.canvas import FigureKind
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def render_html(summary: Summary, figures: Sequence[ReportFigure] = ()) -> str:
         roman=ROMAN,
         kind=FigureKind,
         words=wording,
+        cut=cut_words,
     )
 
 

@@ -18,12 +18,14 @@ from flr_volumetry.resection import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
 
     from flr_volumetry.assessment.model import CongestionFinding
     from flr_volumetry.assessment.pathway import Pathway, RuleForecast
-    from flr_volumetry.resection import Resection, ResectionPlan, Surface
+    from flr_volumetry.resection import CutArea, Resection, ResectionPlan, Surface
     from flr_volumetry.volumetry.circulation import CutOff
     from flr_volumetry.volumetry.consequences import Consequences
     from flr_volumetry.volumetry.forecast import Band, GrowthModel
@@ -31,29 +33,38 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-def plan_json(plan: ResectionPlan) -> list[Json]:
+def plan_json(plan: ResectionPlan, areas: Sequence[CutArea] = ()) -> list[Json]:
     """Return a plan's stages as plain values: every number that says where the cuts lie.
 
     Parameters
     ----------
     plan : ResectionPlan
         What was carried out.
+    areas : sequence of CutArea
+        One for each resection, in order; none if they were not measured.
 
     Returns
     -------
     list of dict
         One a stage; points in LPS mm.
     """
+    left = iter(areas)
     return [
         {
             "name": stage.name,
             "after": {"procedure": stage.after.procedure, "weeks": stage.after.weeks}
             if stage.after
             else None,
-            "resections": [{"title": cut.title, **_resection(cut)} for cut in stage.resections],
+            "resections": [
+                {"title": cut.title, **_resection(cut), **_area(next(left, None))} for cut in stage.resections
+            ],
         }
         for stage in plan.stages
     ]
+
+
+def _area(area: CutArea | None) -> Json:
+    return {} if area is None else {"cut_area_cm2": float(area.mm2 / 100)}
 
 
 def _resection(cut: Resection) -> Json:

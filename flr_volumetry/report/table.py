@@ -10,7 +10,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from flr_volumetry.assessment.model import State
-from flr_volumetry.report import wording
+from flr_volumetry.report import cut_words, wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +83,8 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
         yield from (_heading("Stages"), _indented(_stages(summary)))
     if summary.volumes.lesions:
         yield from (_heading("Lesions"), _indented(_lesions(summary)))
+        if summary.neighbours and cut_words.neighbour_rows(summary):
+            yield _indented(_neighbours(summary))
     yield from (_heading("Consequences for what stays"), _indented(_consequences(summary)))
     function = summary.assessment.function
     if function is not None and function.quantities:
@@ -230,6 +232,15 @@ def _lesions(summary: Summary) -> RenderableType:
     return table
 
 
+def _neighbours(summary: Summary) -> RenderableType:
+    from rich.text import Text
+
+    table = _table("lesion", "to vessels", "to other segments")
+    for row in cut_words.neighbour_rows(summary):
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
 def _consequences(summary: Summary) -> RenderableType:
     from rich.text import Text
 
@@ -237,6 +248,7 @@ def _consequences(summary: Summary) -> RenderableType:
     table.show_header = False
     for title, said in wording.consequence_rows(summary.consequences):
         table.add_row(Text(title.lower()), Text(said))
+    table.add_row(Text("cut surface"), Text(cut_words.cut_words(summary)))
     if summary.consequences.outflow is not None:
         for effective in summary.consequences.effective:
             title = f"remnant, congested counted {wording.retained(effective.retained_function)}"

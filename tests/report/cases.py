@@ -34,9 +34,11 @@ from flr_volumetry.resection import (
     ResectionPlan,
     Stage,
     WedgeResection,
+    cut_surface,
 )
 from flr_volumetry.volumetry.consequences import weigh
 from flr_volumetry.volumetry.measure import LesionFacts, LiverVolumes, SegmentVolume, StageVolumes
+from flr_volumetry.volumetry.nearby import neighbours
 from flr_volumetry.volumetry.patient import Parenchyma, Patient, Sex
 
 # Columns: the step in mm, in the patient, of one voxel along i, j and k.
@@ -409,6 +411,8 @@ def make_summary(liver: Liver, partition: Partition) -> Summary:
         provenance,
         partition.plan,
         weigh(liver, partition),
+        neighbours(liver),
+        cut_surface(liver, partition),
     )
 
 
