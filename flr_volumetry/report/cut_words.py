@@ -50,15 +50,15 @@ def cut_words(summary: Summary) -> str:
     Returns
     -------
     str
-        For example ``105.8 cm² (wedge of lesion 3 with 5 mm 36.6 cm²; right hepatectomy 69.2 cm²)``.
+        For example ``105.8 cm2 (wedge of lesion 3 with 5 mm 36.6 cm2; right hepatectomy 69.2 cm2)``.
     """
     cuts = [cut.title for stage in summary.plan.stages for cut in stage.resections]
     if not summary.cut_areas:
         return "not measured"
     parts = "; ".join(
-        f"{title} {area.mm2 / 100:.1f} cm²" for title, area in zip(cuts, summary.cut_areas, strict=True)
+        f"{title} {area.mm2 / 100:.1f} cm2" for title, area in zip(cuts, summary.cut_areas, strict=True)
     )
-    whole = f"{summary.cut_area_mm2 / 100:.1f} cm²"
+    whole = f"{summary.cut_area_mm2 / 100:.1f} cm2"
     return f"{whole} ({parts})" if len(cuts) > 1 else whole
 
 

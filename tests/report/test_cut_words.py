@@ -43,7 +43,7 @@ def test_the_cut_surface_is_said_with_its_parts(summary):
     cuts = [cut.title for stage in summary.plan.stages for cut in stage.resections]
     assert len(cuts) > 1
     whole = sum(12.34 * (n + 1) for n in range(len(cuts)))
-    assert cut_words(summary).startswith(f"{whole:.1f} cm\N{SUPERSCRIPT TWO} ({cuts[0]} 12.3 cm")
+    assert cut_words(summary).startswith(f"{whole:.1f} cm2 ({cuts[0]} 12.3 cm")
     assert cut_words(replace(summary, cut_areas=())) == "not measured"
 
 

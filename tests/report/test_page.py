@@ -240,7 +240,7 @@ def test_stages_and_lesions_are_those_of_the_summary(page, summary):
                 for v in (stage.resected_ml, stage.ablated_ml, stage.remnant_functional_ml, stage.remnant_ml)
             ),
         ]
-    lesions = page.rows("lesions")[1:]
+    lesions = page.rows("lesions")[1 : 1 + len(summary.volumes.lesions)]
     for lesion, row in zip(summary.volumes.lesions, lesions, strict=True):
         assert row == [
             f"{lesion.number} ({lesion.name})",
@@ -500,6 +500,7 @@ def test_the_plan_stands_in_the_document_with_its_numbers(summary, validator):
     document = report_json(summary)
     validator.validate(document)
     first, second = document["plan"]
+    assert first["resections"][0].pop("cut_area_cm2") == summary.cut_areas[0].mm2 / 100
     assert first["resections"][0] == {
         "title": "wedge of lesion 2 with 5 mm",
         "kind": "wedge",
