@@ -154,12 +154,22 @@ class AnatomicalPlaneEntry(Section):
     kind: Literal["anatomical_plane"]
     name: PlaneName
     removes: Literal["right", "left"]
+    landmarks: list[str] | None = Field(default=None, min_length=3, max_length=3)
+
+    @model_validator(mode="after")
+    def _three(self) -> AnatomicalPlaneEntry:
+        if (self.name == "three_landmarks") != (self.landmarks is not None):
+            raise ValueError(
+                'landmarks = ["GB", "IVC", "MHV"] names the three points of name = "three_landmarks", '
+                "and belongs to no other plane"
+            )
+        return self
 
     def value(self, files: PlanFiles | None) -> Resection:
         """Return it as a value of the core."""
         if files is None:
             return UNREAD_CUT
-        return placed_resection(self.name, Side(self.removes), files.landmarks())
+        return placed_resection(self.name, Side(self.removes), files.landmarks(), self.landmarks or ())
 
 
 class CurveEntry(Section):

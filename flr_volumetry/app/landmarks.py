@@ -20,11 +20,15 @@ from flr_volumetry.territories import (
     couinaud_segments,
     find_landmarks,
     hepatic_vein_plane,
+    landmark_plane,
     umbilical_plane,
     with_segments,
 )
+from flr_volumetry.territories.landmarks import landmark_named, require_near
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flr_volumetry.app.case import Case
     from flr_volumetry.liver import Liver
 
@@ -34,7 +38,12 @@ VEINS = {
     "left_hepatic_vein": Landmark.LEFT_VEIN,
 }
 PlaneName = Literal[
-    "cantlie", "right_hepatic_vein", "middle_hepatic_vein", "left_hepatic_vein", "umbilical_fissure"
+    "cantlie",
+    "right_hepatic_vein",
+    "middle_hepatic_vein",
+    "left_hepatic_vein",
+    "umbilical_fissure",
+    "three_landmarks",
 ]
 
 
@@ -70,12 +79,22 @@ def landmarks_of(case: Case, liver: Liver) -> Landmarks:
     Raises
     ------
     FlrError
-        If a file cannot be read, a name is not known, or nothing is found.
+        If a file cannot be read, a name is not known, a point lies far from the liver, or nothing is found.
     """
+    given = _given(case)
+    if given is None:
+        return find_landmarks(liver)
+    require_near(given, liver)
+    return given
+
+
+def _given(case: Case) -> Landmarks | None:
     section = case.landmarks
-    if section is not None and section.points_mm is not None:
+    if section is None:
+        return None
+    if section.points_mm is not None:
         return Landmarks.named({name: np.array(p) for name, p in section.points_mm.items()})
-    if section is not None and section.file is not None:
+    if section.file is not None:
         points: dict[str, np.ndarray] = {}
         for markup in read_markups(case.resolve(section.file)):
             if not isinstance(markup, MarkupPoints):
@@ -86,7 +105,7 @@ def landmarks_of(case: Case, liver: Liver) -> Landmarks:
                 )
             points |= dict(zip(markup.labels, markup.points_mm, strict=True))
         return Landmarks.named(points, source=f"points of {section.file}")
-    return find_landmarks(liver)
+    return None
 
 
 def with_case_segments(liver: Liver, case: Case) -> tuple[Liver, tuple[str, ...]]:
@@ -120,7 +139,9 @@ def with_case_segments(liver: Liver, case: Case) -> tuple[Liver, tuple[str, ...]
     return with_segments(liver, found), found.methods
 
 
-def placed_resection(name: PlaneName, removes: Side, landmarks: Landmarks) -> PlaneResection:
+def placed_resection(
+    name: PlaneName, removes: Side, landmarks: Landmarks, through: Sequence[str] = ()
+) -> PlaneResection:
     """Place a plane from anatomy, and make a resection of it.
 
     Parameters
@@ -131,6 +152,8 @@ def placed_resection(name: PlaneName, removes: Side, landmarks: Landmarks) -> Pl
         Which side goes.
     landmarks : Landmarks
         Of the liver.
+    through : sequence of str
+        Names of the three landmarks of a plane through three.
 
     Returns
     -------
@@ -139,11 +162,14 @@ def placed_resection(name: PlaneName, removes: Side, landmarks: Landmarks) -> Pl
 
     Raises
     ------
-    LiverError
-        If a landmark is missing, or the plane cannot be told.
+    FlrError
+        If a landmark is missing or not known, or the plane cannot be told.
     """
     placed: PlacedPlane
-    if name == "cantlie":
+    if name == "three_landmarks":
+        points = [landmarks.need(landmark_named(one)).mean(axis=0) for one in through]
+        placed = landmark_plane(points, removed=removes)
+    elif name == "cantlie":
         placed = cantlie_plane(landmarks, removed=removes)
     elif name == "umbilical_fissure":
         placed = umbilical_plane(landmarks, removed=removes)

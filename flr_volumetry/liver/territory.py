@@ -121,7 +121,8 @@ class Territories:
         ]
         if len(found) == 1:
             return found[0]
-        known = ", ".join(f"{b.path} ({b.name})" if b.name else b.path for b in self.branches[:20])
+        named_first = sorted(self.branches, key=lambda b: not b.name)[:20]
+        known = ", ".join(f"{b.path} ({b.name})" if b.name else b.path for b in named_first)
         more = f" and {len(self.branches) - 20} more" if len(self.branches) > 20 else ""
         what = "unknown" if not found else "ambiguous"
         raise LiverError(
