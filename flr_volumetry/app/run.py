@@ -13,6 +13,7 @@ from flr_volumetry.app.vessels import with_case_territories
 from flr_volumetry.assessment.engine import assess
 from flr_volumetry.assessment.model import PlannedCut, Provenance, Summary
 from flr_volumetry.assessment.systems import Facts, fill_in
+from flr_volumetry.assessment.two_stage import two_stage_path
 from flr_volumetry.io.protocols import read_protocols
 from flr_volumetry.resection import Partition, cut_surface, lesion_surface, resect
 from flr_volumetry.volumetry.consequences import weigh
@@ -102,6 +103,8 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
             *assessment.caveats,
         )
     )
+    near = near_vessels(liver)
+    facts = Facts(volumes, consequences, assessment, patient, attested, partition.plan, near)
     summary = Summary(
         case_id=case.case.id,
         patient=patient,
@@ -127,11 +130,10 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         ),
         plan=partition.plan,
         consequences=consequences,
-        checklists=fill_in(
-            Facts(volumes, consequences, assessment, patient, attested, partition.plan, near_vessels(liver))
-        ),
         neighbours=neighbours(liver, surfaces=surfaces),
         cut_areas=cut_surface(liver, partition, surfaces=surfaces),
+        checklists=fill_in(facts),
+        two_stage=two_stage_path(facts),
     )
     return Outcome(summary, liver, partition)
 

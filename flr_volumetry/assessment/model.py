@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flr_volumetry.assessment.function import FunctionTable
     from flr_volumetry.assessment.pathway import Pathway
     from flr_volumetry.assessment.systems.model import Checklist
+    from flr_volumetry.assessment.two_stage import TwoStage
     from flr_volumetry.errors import Caveat
     from flr_volumetry.resection import CutArea, ResectionPlan
     from flr_volumetry.volumetry.consequences import Consequences
@@ -473,6 +474,8 @@ class Summary:
         How far each lesion is from vessels and from the borders of segments, in order of the lesions.
     cut_areas : tuple of CutArea
         One for each resection of the plan, in order.
+    two_stage : TwoStage or None
+        The course of a plan of two stages; None for one.
     """
 
     case_id: str
@@ -492,3 +495,5 @@ class Summary:
     def cut_area_mm2(self) -> float:
         """All cut surface towards what stays, mm2."""
         return sum(area.mm2 for area in self.cut_areas)
+
+    two_stage: TwoStage | None = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.anatomy import ROMAN
 from flr_volumetry.errors import OutputError
-from flr_volumetry.report.function_document import checklist_json, function_json
+from flr_volumetry.report.function_document import checklist_json, function_json, two_stage_json
 from flr_volumetry.report.plan_document import congestion_json, consequences_json, pathway_json, plan_json
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def report_json(summary: Summary, *, outputs: Sequence[Mapping[str, Any]] = ()) 
             "cut_area_cm2": _number(summary.cut_area_mm2 / 100, "the cut surface"),
         },
         "congestion": [congestion_json(c) for c in assessment.congestion],
-        "pathway": pathway_json(assessment.pathway),
+        "pathway": {**pathway_json(assessment.pathway), "two_stage": two_stage_json(summary.two_stage)},
         "function": function_json(assessment.function),
         "checklists": [checklist_json(c) for c in summary.checklists],
         "methods": list(summary.methods),

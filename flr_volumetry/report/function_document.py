@@ -1,4 +1,4 @@
-"""Tests of liver function and staging systems in report.json."""
+"""Tests of liver function, staging systems and the two-stage pathway in report.json."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from flr_volumetry.assessment.units import UNITS
 if TYPE_CHECKING:
     from flr_volumetry.assessment.function import FunctionTable
     from flr_volumetry.assessment.systems.model import Checklist
+    from flr_volumetry.assessment.two_stage import TwoStage
 
 Json = dict[str, Any]
 
@@ -78,4 +79,48 @@ def checklist_json(checklist: Checklist) -> Json:
         "source_via": checklist.citation.via,
         "evidence": checklist.evidence.value,
         "notes": list(checklist.notes),
+    }
+
+
+def two_stage_json(path: TwoStage | None) -> Json | None:
+    """Return the course of a two-stage plan as plain values.
+
+    Parameters
+    ----------
+    path : TwoStage or None
+        As `flr_volumetry.assessment.two_stage.two_stage_path` followed it.
+
+    Returns
+    -------
+    dict or None
+        Lesions by side and stage, what has to grow, what stage two finds, predictors and figures.
+    """
+    if path is None:
+        return None
+    band = path.band
+    return {
+        "lesions": [
+            {
+                "number": x.number,
+                "side": x.side.value,
+                "how": x.how.value,
+                "stage": x.stage,
+                "grows_with_remnant": x.grows_with_remnant,
+                "warnings": list(x.warnings),
+            }
+            for x in path.lesions
+        ],
+        "uncleared": list(path.uncleared),
+        "cleared_ml": float(path.cleared_ml),
+        "to_grow_ml": float(path.to_grow_ml),
+        "weeks": path.weeks,
+        "band": None
+        if band is None
+        else {"weeks": band.weeks, "median_ml": band.median_ml, "band_80_ml": list(band.band_80_ml)},
+        "rules": [
+            {"rule": rule.id, "protocol": protocol, "required_growth": float(growth), "probability": p}
+            for rule, protocol, growth, p in path.rules
+        ],
+        "predictors": [{"key": p.key, "present": p.present, "said": p.said} for p in path.predictors],
+        "figures": list(path.figures),
     }

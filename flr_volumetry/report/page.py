@@ -53,6 +53,7 @@ SECTIONS = (
     Section("lesions", "Lesions and margins"),
     Section("consequences", "Consequences for what stays"),
     Section("pathway", "If the remnant is made to grow"),
+    Section("two_stage", "Two stages"),
     Section("function", "Liver function"),
     Section("checklists", "Systems of the literature"),
     Section("findings", "Findings and their sources"),

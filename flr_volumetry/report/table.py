@@ -10,6 +10,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from flr_volumetry.assessment.model import State
+from flr_volumetry.assessment.two_stage import COMPLETED, NEVER_STAGE_TWO
 from flr_volumetry.report import cut_words, wording
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from flr_volumetry.assessment.function import FunctionTable
     from flr_volumetry.assessment.model import Finding, Summary
     from flr_volumetry.assessment.pathway import Pathway
+    from flr_volumetry.assessment.two_stage import TwoStage
 
 FINDING_HEADS = ("rule", "index", "asks for", "value", "state", "margin")
 STYLES = {
@@ -94,6 +96,8 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
         planned = "as planned" if pathway.planned else "not in the plan: what it could do"
         yield _heading(f"After {wording.TECHNIQUES[pathway.technique]} ({planned})")
         yield _indented(_growth(pathway))
+    if summary.two_stage is not None:
+        yield from (_heading("Two stages"), _indented(_two_stages(summary.two_stage)))
     if summary.checklists:
         yield _heading("Systems of the literature (evidence, never an order)")
         yield _indented(_checklists(summary))
@@ -274,6 +278,30 @@ def _function(summary: Summary, function: FunctionTable) -> RenderableType:
         how = "as asked for" if finding.met else "NOT as asked for"
         title = f"{wording.clean(finding.rule.id)} asks for {wording.threshold(finding)}".replace("_", " ")
         table.add_row(Text(title), Text(how, style="" if finding.met else "bold red"))
+    return table
+
+
+def _two_stages(path: TwoStage) -> RenderableType:
+    from rich.text import Text
+
+    table = _table("", "")
+    table.show_header = False
+    for lesion in path.lesions:
+        stage = f"in stage {lesion.stage}" if lesion.stage else ""
+        words = [f"{lesion.side.value} side, {lesion.how.value.replace('_', ' ')} {stage}".strip()]
+        bad = lesion.grows_with_remnant
+        said = "; ".join([*words, *lesion.warnings])
+        table.add_row(Text(f"lesion {lesion.number}"), Text(said, style="bold red" if bad else ""))
+    table.add_row(Text("has to grow (D5)"), Text(wording.ml(path.to_grow_ml)))
+    if path.band is not None:
+        band = f"{wording.ml(path.band.median_ml)}, central 80 % {wording.ml_interval(path.band.band_80_ml)}"
+        table.add_row(Text(f"at stage two, {path.band.weeks:g} weeks"), Text(band))
+    for predictor in path.predictors:
+        if predictor.present:
+            table.add_row(Text("predictor of failure"), Text(predictor.said))
+    done, never = ([f"{100 * share:.0f}" for share in pair] for pair in (COMPLETED, NEVER_STAGE_TWO))
+    series = f"{' to '.join(done)} % complete it; {' to '.join(never)} % never do, by the review"
+    table.add_row(Text("in series"), Text(series))
     return table
 
 

@@ -216,6 +216,17 @@ def test_systems_say_what_was_computed_attested_and_missing(tested):
     assert lists["oncosurge-2005"]["few_and_unilobar_or_shrunk"]["answer"] == "no"
     assert lists["ecmtg"]["ajcc8"]["said"] == "ajcc8:M1b"
     assert "Systems of the literature" in text
+    two = report["pathway"]["two_stage"]
+    assert [(x["side"], x["how"], x["stage"]) for x in two["lesions"]] == [
+        ("right", "hepatectomy", 2),
+        ("right", "hepatectomy", 2),
+        ("left", "wedge", 1),
+    ]
+    assert two["to_grow_ml"] == report["volumes"]["remnant_functional_ml"]
+    assert two["uncleared"] == []
+    assert two["band"]["weeks"] == 4
+    assert "has to grow (D5)" in text
+    assert 'id="two_stage"' in html
     assert 'id="checklists"' in html
     assert "Poston et al." in html
     assert "resectable" not in (text + html).lower().replace("unresectable liver metastases", "")
