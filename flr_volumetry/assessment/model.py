@@ -468,12 +468,12 @@ class Summary:
         What was cut, in numbers.
     consequences : Consequences
         What the cut means for what stays, beyond its volume.
-    checklists : tuple of Checklist
-        Staging systems of the literature, filled in.
     neighbours : tuple of Neighbours
         How far each lesion is from vessels and from the borders of segments, in order of the lesions.
     cut_areas : tuple of CutArea
         One for each resection of the plan, in order.
+    checklists : tuple of Checklist
+        Staging systems of the literature, filled in.
     two_stage : TwoStage or None
         The course of a plan of two stages; None for one.
     """
@@ -487,13 +487,12 @@ class Summary:
     provenance: Provenance
     plan: ResectionPlan
     consequences: Consequences
-    checklists: tuple[Checklist, ...] = ()
     neighbours: tuple[Neighbours, ...] = ()
     cut_areas: tuple[CutArea, ...] = ()
+    checklists: tuple[Checklist, ...] = ()
+    two_stage: TwoStage | None = None
 
     @property
     def cut_area_mm2(self) -> float:
         """All cut surface towards what stays, mm2."""
         return sum(area.mm2 for area in self.cut_areas)
-
-    two_stage: TwoStage | None = None
