@@ -16,6 +16,7 @@ from flr_volumetry.io.dicom import tags
 from flr_volumetry.io.dicom.classes import ENHANCED_CLASSES, MASK_CLASSES, SLICE_CLASSES, class_name
 from flr_volumetry.io.dicom.directory import DIRECTORY_NAME, directory_caveats, is_directory
 from flr_volumetry.io.dicom.header import FIRST_READ_BYTES, Header, read_header
+from flr_volumetry.io.dicom.layouts import Layouts
 from flr_volumetry.io.dicom.series import Series, group, series_of
 from flr_volumetry.io.files import StoredFile, collect
 from flr_volumetry.io.metaimage import is_metaimage, read_metaimage_header
@@ -149,10 +150,11 @@ def scan(
     headers: list[Header] = []
     found: list[Found] = []
     directories: list[Header] = []
+    layouts = Layouts()
     for number, file in enumerate(files):
         if progress is not None:
             progress(number, len(files))
-        item = _identify(file)
+        item = _identify(file, layouts)
         if not isinstance(item, Header):
             found.append(item)
         elif is_directory(item):
@@ -173,11 +175,11 @@ def _meant(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
     return path
 
 
-def _identify(file: StoredFile) -> Header | Found:
+def _identify(file: StoredFile, layouts: Layouts) -> Header | Found:
     """Return the header of a DICOM file, or what else the file is."""
     try:
         head = file.read(0, FIRST_READ_BYTES)
-        header = read_header(file, head)
+        header = read_header(file, head, layouts=layouts)
     except FlrError as error:
         return Found(Kind.OTHER, file.label, (file,), refusal=error)
     if header is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from flr_volumetry.errors import Caveat
 from flr_volumetry.io.dicom import tags
+from flr_volumetry.io.dicom.alike import alike
 from flr_volumetry.io.dicom.frames import SPLIT_KEYS
 from flr_volumetry.io.dicom.parsing import UNDEFINED
 
@@ -19,6 +20,12 @@ MEANT_TO_BE_ONE: Final = frozenset({"temporal position", "echo time", "b value"}
 """What all slices of one volume share; acquisition number and trigger time may differ."""
 PROJECTIONS: Final = frozenset({"PROJECTION IMAGE", "MIP", "MINIP", "MAX_IP", "MIN_IP"})
 """Image types of slices that sum up their neighbours (PS3.3, C.7.6.1.1.2 and C.8.16.1)."""
+_TAGS: Final = (
+    *(tags.SERIES, tags.STUDY, tags.SLOPE, tags.SHARED_GROUPS, tags.RESCALE_TYPE, tags.ROWS, tags.COLUMNS),
+    *(tags.BITS_ALLOCATED, tags.NUMBER_OF_FRAMES, tags.PIXEL_REPRESENTATION, tags.LOSSY, tags.PHOTOMETRIC),
+    tags.IMAGE_TYPE,
+)
+"""What the doubts come from."""
 HOUNSFIELD: Final = frozenset({"", "HU"})
 
 
@@ -36,20 +43,27 @@ def doubts_of(headers: Sequence[Header]) -> tuple[Caveat, ...]:
         None where nothing is doubtful.
     """
     where = headers[0].file.folder
-    found = [*_about_values(headers, where), *_about_looks(headers, where)]
-    blank = [h for h in headers if not (h.attributes.text(tags.SERIES) and h.attributes.text(tags.STUDY))]
+    kinds = alike(headers, _TAGS)
+    examples = [members[0] for members in kinds]
+    found = [*_about_values(kinds, where), *_about_looks(examples, where)]
+    blank = sum(
+        len(members)
+        for members in kinds
+        if not (members[0].attributes.text(tags.SERIES) and members[0].attributes.text(tags.STUDY))
+    )
     if blank:
         found.append(
             Caveat(
                 "missing_uids",
-                f"{len(blank)} images in {where} carry no study or series UID; they were put together by "
+                f"{blank} images in {where} carry no study or series UID; they were put together by "
                 "their folder, and nothing that must refer to them can be written.",
             )
         )
     return tuple(found)
 
 
-def _about_values(headers: Sequence[Header], where: str) -> list[Caveat]:
+def _about_values(kinds: Sequence[Sequence[Header]], where: str) -> list[Caveat]:
+    headers = [members[0] for members in kinds]
     found = []
     if headers[0].attributes.text(tags.MODALITY) == "CT":
         if not any(tags.SLOPE in h.attributes or tags.SHARED_GROUPS in h.attributes for h in headers):
@@ -68,7 +82,7 @@ def _about_values(headers: Sequence[Header], where: str) -> list[Caveat]:
                     f"{', '.join(sorted(others))}, not Hounsfield units.",
                 )
             )
-    longer = [rest for rest in map(_rest, headers) if rest > 1]
+    longer = [_rest(members[0]) for members in kinds for _ in members if _rest(members[0]) > 1]
     if longer:
         found.append(
             Caveat(

@@ -113,20 +113,30 @@ def _plain(number: float | None) -> str:
     return "" if number is None else f"{number:g}"
 
 
-def frame_of(header: Header) -> Frame:
-    """Return the slice of a file that holds one.
+SLICE_TAGS: Final = (
+    *(tags.ORIENTATION, tags.PIXEL_SPACING, tags.SLOPE, tags.INTERCEPT, tags.TEMPORAL_POSITION),
+    *(tags.ECHO_TIME, tags.ECHO_NUMBERS, tags.B_VALUE, tags.TRIGGER_TIME, tags.INVERSION_TIME),
+    *(tags.FLIP_ANGLE, tags.IMAGE_TYPE, tags.ACQUISITION_NUMBER, tags.ACQUISITION_TIME),
+    *(tags.TUBE_VOLTAGE, tags.KERNEL, tags.DIFFUSION_DIRECTION, tags.CHARACTER_SET),
+    *(tags.SOP_CLASS, tags.PER_FRAME_GROUPS, tags.NUMBER_OF_FRAMES),
+)
+"""All that a classic slice is taken by, but its position and its pixels."""
+
+
+def slices_of(headers: Sequence[Header]) -> list[Frame]:
+    """Return the slices of files that hold one each, and are alike but for their position.
 
     Parameters
     ----------
-    header : Header
-        Of a classic CT or MR image.
+    headers : sequence of Header
+        Of classic CT or MR images that have the same values of `SLICE_TAGS`.
 
     Returns
     -------
-    Frame
-        Its slice; what the header does not say is None.
+    list of Frame
+        One for each; what the header does not say is None.
     """
-    a = header.attributes
+    a = headers[0].attributes
     keys = (
         "",
         a.text(tags.TEMPORAL_POSITION),
@@ -144,16 +154,22 @@ def frame_of(header: Header) -> Frame:
         *[""] * len(DIMENSIONS),
         "",
     )
-    return Frame(
-        header,
-        0,
-        _vector(a.floats(tags.POSITION)),
-        _exactly(a.floats(tags.ORIENTATION), 6),
-        _exactly(a.floats(tags.PIXEL_SPACING), 2),
-        _rescaling(a, tags.SLOPE),
-        _rescaling(a, tags.INTERCEPT),
-        keys,
-    )
+    orientation = _exactly(a.floats(tags.ORIENTATION), 6)
+    spacing = _exactly(a.floats(tags.PIXEL_SPACING), 2)
+    slope, intercept = _rescaling(a, tags.SLOPE), _rescaling(a, tags.INTERCEPT)
+    return [
+        Frame(
+            header,
+            0,
+            _vector(header.attributes.floats(tags.POSITION)),
+            orientation,
+            spacing,
+            slope,
+            intercept,
+            keys,
+        )
+        for header in headers
+    ]
 
 
 def frames_of(header: Header) -> list[Frame]:

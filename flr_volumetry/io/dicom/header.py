@@ -20,11 +20,16 @@ from flr_volumetry.io.dicom.parsing import (
     Elements,
     Encoding,
     MoreNeededError,
+    Piece,
     Walk,
+    trace,
     walk,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flr_volumetry.io.dicom.layouts import Layouts
     from flr_volumetry.io.files import StoredFile
 
 FIRST_READ_BYTES: Final = 16 * 1024
@@ -33,7 +38,7 @@ MAX_HEADER_BYTES: Final = 256 << 20
 """Attributes before the pixels; the largest real ones, contours, stay below a quarter of it."""
 MAX_INFLATED_BYTES: Final = 2 << 30
 KNOWN_BYTES: Final = 128
-"""Longer numbers, contours, are not kept: they do not come again."""
+"""Longer texts and numbers, contours, are not kept: they do not come again."""
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -41,6 +46,7 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
 _PREAMBLE = 132
+_MAGIC = b"DICM"
 _CODECS = {
     "ISO_IR 192": "utf-8",
     "GB18030": "gb18030",
@@ -62,8 +68,20 @@ def _decimals(value: bytes) -> tuple[float, ...]:
     return numbers if all(map(math.isfinite, numbers)) else ()
 
 
+def _decoded(value: bytes, charset: bytes) -> str:
+    """Return a text of a character set (PS3.3, C.12.1.1.2), without its padding."""
+    value = value.strip(b" \0\r\n\t")
+    if value.isascii():
+        return value.decode("ascii")
+    declared = charset.decode("ascii", "replace").split("\\")[0].strip(" \0")
+    fallback = "iso2022_jp_2" if b"\x1b" in value else "latin_1"
+    codec = _CODECS.get(declared.replace("ISO 2022 IR", "ISO_IR"), fallback)
+    return value.decode(codec, "replace")
+
+
+_known_text = lru_cache(maxsize=1024)(_decoded)
 _known_decimals = lru_cache(maxsize=1024)(_decimals)
-"""Slices of one series have most of their numbers in common."""
+"""Slices of one series have most of their texts and numbers in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +112,8 @@ class Attributes:
         value = self.elements.get(tag)
         if not value or not isinstance(value, bytes):
             return ""
-        value = value.strip(b" \0\r\n\t")
-        if value.isascii():
-            return value.decode("ascii")
-        declared = self.raw(tags.CHARACTER_SET).decode("ascii", "replace").split("\\")[0].strip(" \0")
-        fallback = "iso2022_jp_2" if b"\x1b" in value else "latin_1"
-        codec = _CODECS.get(declared.replace("ISO 2022 IR", "ISO_IR"), fallback)
-        return value.decode(codec, "replace")
+        charset = self.raw(tags.CHARACTER_SET)
+        return _known_text(value, charset) if len(value) <= KNOWN_BYTES else _decoded(value, charset)
 
     def texts(self, tag: int) -> list[str]:
         """Return the values of a text of several values."""
@@ -195,7 +208,11 @@ class Header:
 
 
 def read_header(
-    file: StoredFile, head: bytes | None = None, *, wanted: frozenset[int] = tags.WANTED
+    file: StoredFile,
+    head: bytes | None = None,
+    *,
+    wanted: frozenset[int] = tags.WANTED,
+    layouts: Layouts | None = None,
 ) -> Header | None:
     """Read the header of a DICOM file.
 
@@ -207,6 +224,8 @@ def read_header(
         Its first `FIRST_READ_BYTES`, if they were read already.
     wanted : frozenset of int, optional
         Which attributes to keep.
+    layouts : Layouts, optional
+        Those of headers read before, with the same `wanted`.
 
     Returns
     -------
@@ -219,6 +238,17 @@ def read_header(
         If it is one, but damaged or of an encoding that no reader knows.
     """
     data = file.read(0, FIRST_READ_BYTES) if head is None else head
+    known = layouts.find(data) if layouts is not None else None
+    if known is not None:
+        layout, elements = known
+        return Header(
+            file,
+            Attributes(elements, layout.encoding.big_endian),
+            layout.syntax,
+            layout.size,
+            layout.pixel_length,
+            pixel_vr=layout.pixel_vr,
+        )
     start, syntax = _file_meta(data)
     if start < 0:
         return None
@@ -235,6 +265,8 @@ def read_header(
             data, whole = _more(file, syntax, len(data), more.offset)
         except DamagedDataSetError as error:
             raise UnreadableError(f"{file.label} is a damaged DICOM file: {error}.") from None
+    if layouts is not None and found.pixel_length >= 0 and syntax != DEFLATED:
+        _remember(layouts, data, (start, encoding, syntax), wanted, found)
     return Header(
         file,
         Attributes(found.elements, encoding.big_endian),
@@ -244,6 +276,24 @@ def read_header(
         found.complete,
         found.pixel_vr,
     )
+
+
+def _remember(
+    layouts: Layouts,
+    data: bytes,
+    begin: tuple[int, Encoding, str],
+    wanted: frozenset[int],
+    found: Walk,
+) -> None:
+    """Keep how a header is laid out, for the others of its series."""
+    start, encoding, syntax = begin
+    if not layouts.is_worth_adding or not data.startswith(_MAGIC, 128):
+        return
+    rest = trace(data, start, encoding, wanted)
+    if rest is not None:
+        layouts.add(
+            data, [*_meta_pieces(data), *rest], encoding, syntax, (found.pixel_length, found.pixel_vr)
+        )
 
 
 def _more(file: StoredFile, syntax: str, have: int, offset: int) -> tuple[bytes, bool]:
@@ -268,22 +318,38 @@ def _file_meta(data: bytes) -> tuple[int, str]:
     else:
         return -1, ""
     pos, syntax = start, ""
-    while pos + 8 <= len(data) and data[pos : pos + 2] == b"\x02\0":
-        vr, (length,) = data[pos + 4 : pos + 6], struct.unpack_from("<H", data, pos + 6)
-        value = pos + 8
-        if vr in {b"OB", b"UN", b"OW", b"UT", b"SQ"}:
-            if pos + 12 > len(data):
-                break
-            (length,) = struct.unpack_from("<I", data, pos + 8)
-            value = pos + 12
-        elif not vr.isalpha():
-            (length,) = struct.unpack_from("<I", data, pos + 4)
-        if data[pos + 2 : pos + 4] == b"\x10\0":
+    for head, value, length in _meta_elements(data, start):
+        if data[head + 2 : head + 4] == b"\x10\0":
             syntax = data[value : value + length].decode("ascii", "replace").strip(" \0")
         pos = value + length
     if pos >= len(data) and start == 0:
         return -1, ""
     return pos, syntax
+
+
+def _meta_elements(data: bytes, start: int) -> Iterator[tuple[int, int, int]]:
+    """Yield head, value and length of each element of the file meta group."""
+    pos = start
+    while pos + 8 <= len(data) and data[pos : pos + 2] == b"\x02\0":
+        vr, (length,) = data[pos + 4 : pos + 6], struct.unpack_from("<H", data, pos + 6)
+        value = pos + 8
+        if vr in {b"OB", b"UN", b"OW", b"UT", b"SQ"}:
+            if pos + 12 > len(data):
+                return
+            (length,) = struct.unpack_from("<I", data, pos + 8)
+            value = pos + 12
+        elif not vr.isalpha():
+            (length,) = struct.unpack_from("<I", data, pos + 4)
+        yield pos, value, length
+        pos = value + length
+
+
+def _meta_pieces(data: bytes) -> Iterator[Piece]:
+    """Yield what the reading of a file meta group goes by: its heads, and the transfer syntax."""
+    yield Piece(_PREAMBLE - len(_MAGIC), len(_MAGIC), None)
+    for head, value, length in _meta_elements(data, _PREAMBLE):
+        said = length if data[head + 2 : head + 4] == b"\x10\0" else 0
+        yield Piece(head, value - head + said, None)
 
 
 def _walk(

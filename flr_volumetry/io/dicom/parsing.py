@@ -55,11 +55,13 @@ class Encoding:
     big_endian: bool = False
     head: struct.Struct = field(init=False, repr=False, compare=False)
     long: struct.Struct = field(init=False, repr=False, compare=False)
+    item: struct.Struct = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         order = ">" if self.big_endian else "<"
         object.__setattr__(self, "head", struct.Struct(order + ("HHI" if self.implicit else "HH2sH")))
         object.__setattr__(self, "long", struct.Struct(order + "I"))
+        object.__setattr__(self, "item", struct.Struct(order + "HHI"))
 
 
 IMPLICIT: Final = Encoding(implicit=True)
@@ -201,7 +203,6 @@ class _Reader:
     ) -> tuple[list[Elements], int]:
         """Walk the items of a sequence, or step over the fragments of an encapsulated value."""
         inside = IMPLICIT if vr == b"UN" else encoding
-        order = struct.Struct(">HHI" if encoding.big_endian else "<HHI").unpack_from
         limit = (
             self.have
             if length == UNDEFINED
@@ -210,9 +211,8 @@ class _Reader:
         found: list[Elements] = []
         while pos < limit or length == UNDEFINED:
             self.reach(pos + 8, "a sequence has no end")
-            group, element, size = order(self.data, pos)
+            tag, size = self.item_head(pos, encoding)
             pos += 8
-            tag = group << 16 | element
             if tag == tags.SEQUENCE_END:
                 break
             if tag != tags.ITEM:
@@ -231,6 +231,11 @@ class _Reader:
                 found.append(walk.elements)
         return found, pos
 
+    def item_head(self, pos: int, encoding: Encoding) -> tuple[int, int]:
+        """Return the tag and the length of an item, or of what ends a sequence."""
+        group, element, size = encoding.item.unpack_from(self.data, pos)
+        return group << 16 | element, size
+
     def reach(self, end: int, otherwise: str) -> int:
         """Return `end` if the buffer reaches it; ask for more, or say what is damaged."""
         if end > self.have:
@@ -238,6 +243,55 @@ class _Reader:
                 raise MoreNeededError(end)
             raise DamagedDataSetError(otherwise)
         return end
+
+
+class Piece(NamedTuple):
+    """Bytes of a header: a value kept, or what a walk went by."""
+
+    start: int
+    length: int
+    tag: int | None
+    """Whose value it is; None for what a walk goes by."""
+
+
+class _Tracer(_Reader):
+    """A reader that notes every byte it goes by."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data, whole=False)
+        self.pieces: list[Piece] = []
+
+    def head(self, pos: int, encoding: Encoding) -> _Element:
+        found = super().head(pos, encoding)
+        self.pieces.append(Piece(pos, found.value - pos, None))
+        return found
+
+    def item_head(self, pos: int, encoding: Encoding) -> tuple[int, int]:
+        self.pieces.append(Piece(pos, 8, None))
+        return super().item_head(pos, encoding)
+
+    def shorts(
+        self, pos: int, limit: int, encoding: Encoding, wanted: frozenset[int] | None, elements: Elements
+    ) -> int:
+        return pos
+
+    def trace(self, pos: int, encoding: Encoding, wanted: frozenset[int]) -> list[Piece] | None:
+        """Walk as `walk` does at the outermost level; None if a sequence is kept or there are no pixels."""
+        while True:
+            tag, vr, length, value = self.head(pos, encoding)
+            if tag >= _LATE and self.ends(tag, 0):
+                return self.pieces if tag == tags.PIXELS else None
+            keep = tag in wanted
+            if keep and (length == UNDEFINED or self.is_sequence(tag, vr, encoding)):
+                return None
+            if length == UNDEFINED:
+                _, pos = self.items(value, length, encoding, 0, keep=False, vr=vr)
+                continue
+            pos = self.reach(value + length, "")
+            if keep:
+                self.pieces.append(Piece(value, length, tag))
 
 
 _OTHER_PIXELS: Final = frozenset({tags.FLOAT_PIXELS, tags.DOUBLE_PIXELS})
@@ -288,3 +342,29 @@ def walk(
     """
     reader = _Reader(data, whole=whole)
     return reader.walk(start, len(data) if whole else 1 << 62, encoding, wanted, 0)
+
+
+def trace(data: bytes, start: int, encoding: Encoding, wanted: frozenset[int]) -> list[Piece] | None:
+    """Return what a walk over a data set, which has succeeded, went by and kept.
+
+    Parameters
+    ----------
+    data : bytes
+        The file, or its beginning.
+    start : int
+        Where the data set begins.
+    encoding : Encoding
+        How it is written.
+    wanted : frozenset of int
+        Tags to keep.
+
+    Returns
+    -------
+    list of Piece or None
+        In the order of the file, up to the head of the pixels. None where the walk was of another
+        kind: without pixels, or keeping sequences.
+    """
+    try:
+        return _Tracer(data).trace(start, encoding, wanted)
+    except (DamagedDataSetError, MoreNeededError):
+        return None

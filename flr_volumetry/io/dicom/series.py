@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flr_volumetry.errors import FlrError, NotAVolumeError
 from flr_volumetry.io.dicom import tags
+from flr_volumetry.io.dicom.alike import alike
 from flr_volumetry.io.dicom.classes import (
     ENHANCED_CLASSES,
     SECONDARY_CAPTURES,
@@ -16,7 +17,7 @@ from flr_volumetry.io.dicom.classes import (
 from flr_volumetry.io.dicom.codecs import is_closed
 from flr_volumetry.io.dicom.coding import require_codings
 from flr_volumetry.io.dicom.doubts import doubts_of, doubts_of_stack
-from flr_volumetry.io.dicom.frames import Frame, frame_of, frames_of
+from flr_volumetry.io.dicom.frames import SLICE_TAGS, Frame, frames_of, slices_of
 from flr_volumetry.io.dicom.header import DEFLATED, Header
 from flr_volumetry.io.dicom.parsing import UNDEFINED
 from flr_volumetry.io.dicom.stacks import Stack, stacks
@@ -50,6 +51,19 @@ class Series:
 
 SeriesKey = tuple[str, ...]
 
+_GROUPING: Final = (
+    *(tags.CHARACTER_SET, tags.PATIENT_ID, tags.STUDY, tags.SERIES, tags.SOP_CLASS),
+    *(tags.PHOTOMETRIC, tags.SAMPLES, tags.IMAGE_TYPE),
+)
+_LOOKS: Final = (
+    *(tags.PHOTOMETRIC, tags.SAMPLES, tags.IMAGE_TYPE, tags.MOSAIC_CREATOR, tags.MOSAIC_TILES),
+    tags.CHARACTER_SET,
+)
+_SIZES: Final = (
+    *(tags.ROWS, tags.COLUMNS, tags.BITS_ALLOCATED, tags.NUMBER_OF_FRAMES),
+    *(tags.FLOAT_PIXELS, tags.DOUBLE_PIXELS),
+)
+
 
 def group(headers: Iterable[Header]) -> dict[SeriesKey, list[Header]]:
     """Return headers by patient, study, series and class.
@@ -68,19 +82,25 @@ def group(headers: Iterable[Header]) -> dict[SeriesKey, list[Header]]:
         In the order in which they were first met.
     """
     groups: dict[SeriesKey, list[Header]] = {}
-    for header in headers:
-        a = header.attributes
-        series = a.text(tags.SERIES)
-        key = (
-            a.text(tags.PATIENT_ID),
-            a.text(tags.STUDY),
-            series or header.file.folder,
-            a.text(tags.SOP_CLASS),
-            "" if _is_grey(header) else "colour",
-            "localizer" if _says(header, "LOCALIZER") else "",
-        )
-        groups.setdefault(key, []).append(header)
+    for members in alike(headers, _GROUPING):
+        if members[0].attributes.text(tags.SERIES):
+            groups.setdefault(_series_key(members[0]), []).extend(members)
+            continue
+        for header in members:
+            groups.setdefault(_series_key(header), []).append(header)
     return groups
+
+
+def _series_key(header: Header) -> SeriesKey:
+    a = header.attributes
+    return (
+        a.text(tags.PATIENT_ID),
+        a.text(tags.STUDY),
+        a.text(tags.SERIES) or header.file.folder,
+        a.text(tags.SOP_CLASS),
+        "" if _is_grey(header) else "colour",
+        "localizer" if _says(header, "LOCALIZER") else "",
+    )
 
 
 def series_of(headers: Sequence[Header]) -> Series:
@@ -139,7 +159,8 @@ def _require_volume_class(headers: Sequence[Header]) -> None:
     a = headers[0].attributes
     sop_class = a.text(tags.SOP_CLASS)
     is_image = sop_class in SLICE_CLASSES | ENHANCED_CLASSES | SECONDARY_CAPTURES or not sop_class
-    for header in headers:
+    kinds = [members[0] for members in alike(headers, _LOOKS)]
+    for header in kinds:
         if is_image and not _is_grey(header) and tags.ROWS in a:
             photometric = header.attributes.text(tags.PHOTOMETRIC)
             raise NotAVolumeError(
@@ -149,7 +170,7 @@ def _require_volume_class(headers: Sequence[Header]) -> None:
             )
     if not is_image:
         raise _not_an_image(headers, f"of the kind {class_name(sop_class)}")
-    mosaics = [h for h in headers if _is_mosaic(h)]
+    mosaics = [h for h in kinds if _is_mosaic(h)]
     if mosaics:
         raise NotAVolumeError(
             f"{mosaics[0].file.label} is a mosaic: it holds many slices side by side in one frame. "
@@ -171,8 +192,8 @@ def _is_mosaic(header: Header) -> bool:
 
 def _require_pixels(headers: Sequence[Header]) -> None:
     """Refuse images without pixels, and those whose file is shorter than their pixels."""
-    for header in headers:
-        a = header.attributes
+    for members in alike(headers, _SIZES):
+        header, a = members[0], members[0].attributes
         if tags.FLOAT_PIXELS in a or tags.DOUBLE_PIXELS in a:
             raise NotAVolumeError(
                 f"{header.file.label} holds floating point pixels, which CT and MR images do not.",
@@ -190,28 +211,30 @@ def _require_pixels(headers: Sequence[Header]) -> None:
                 f"{header.file.label}: {columns} x {rows} pixels of {bits} bits cannot be read as an image.",
                 reason="unsupported_pixels",
             )
-        _require_length(header, rows * columns * bits // 8)
+        _require_lengths(members, rows * columns * bits // 8)
 
 
-def _require_length(header: Header, frame_bytes: int) -> None:
-    frames = header.attributes.integer(tags.NUMBER_OF_FRAMES) or 1
-    there = header.file.size - header.pixel_offset
-    if header.syntax == DEFLATED:
-        there = header.pixel_length
-    if header.pixel_length == UNDEFINED:
-        if not is_closed(header):
+def _require_lengths(headers: Sequence[Header], frame_bytes: int) -> None:
+    """Refuse files, alike but for where they begin, that are shorter or longer than their frames."""
+    first = headers[0]
+    if first.pixel_length == UNDEFINED:
+        cut = next((header for header in headers if not is_closed(header)), None)
+        if cut is not None:
             raise NotAVolumeError(
-                f"{header.file.label} is cut short within its compressed pixels. Copy it again.",
+                f"{cut.file.label} is cut short within its compressed pixels. Copy it again.",
                 reason="truncated",
             )
         return
-    needed = frames * frame_bytes
-    if min(there, header.pixel_length) < needed:
-        raise _truncated(header, min(there, header.pixel_length), needed)
-    if header.pixel_length >= needed + frame_bytes:
+    frames = first.attributes.integer(tags.NUMBER_OF_FRAMES) or 1
+    needed, said = frames * frame_bytes, first.pixel_length
+    for header in headers:
+        there = said if header.syntax == DEFLATED else header.file.size - header.pixel_offset
+        if said < needed or there < needed:
+            raise _truncated(header, min(there, said), needed)
+    if said >= needed + frame_bytes:
         raise NotAVolumeError(
-            f"{header.file.label} says it holds {frames} frames of {frame_bytes} bytes, "
-            f"but has {header.pixel_length} bytes of pixels.",
+            f"{first.file.label} says it holds {frames} frames of {frame_bytes} bytes, "
+            f"but has {said} bytes of pixels.",
             reason="inconsistent_frames",
         )
 
@@ -246,16 +269,17 @@ def _truncated(header: Header, there: int, needed: int) -> NotAVolumeError:
 
 def _frames(headers: Sequence[Header]) -> list[Frame]:
     frames: list[Frame] = []
-    for header in headers:
-        a = header.attributes
+    for members in alike(headers, SLICE_TAGS):
+        a = members[0].attributes
         if a.text(tags.SOP_CLASS) in ENHANCED_CLASSES or tags.PER_FRAME_GROUPS in a:
-            frames.extend(frames_of(header))
+            for header in members:
+                frames.extend(frames_of(header))
             continue
         count = a.integer(tags.NUMBER_OF_FRAMES) or 1
         if count != 1:
             raise NotAVolumeError(
-                f"{header.file.label} holds {count} frames without saying where each lies.",
+                f"{members[0].file.label} holds {count} frames without saying where each lies.",
                 reason="missing_geometry",
             )
-        frames.append(frame_of(header))
+        frames.extend(slices_of(members))
     return frames

@@ -125,7 +125,14 @@ def _require_geometry(frames: Sequence[Frame]) -> None:
             "Export the original series, not a copy of the screen.",
             reason="missing_geometry",
         )
-    flat = [f for f in frames if not _is_plane(f)]
+    known: dict[object, bool] = {}
+    flat = []
+    for frame in frames:
+        key = (frame.orientation, frame.spacing)
+        if key not in known:
+            known[key] = _is_plane(frame)
+        if not (known[key] and max(map(abs, frame.position or ())) < MAX_COORDINATE_MM):
+            flat.append(frame)
     if flat:
         raise NotAVolumeError(
             f"{_names(flat)}: the orientation is not two directions at right angles, "
@@ -143,7 +150,6 @@ def _is_plane(frame: Frame) -> bool:
         and abs(column - 1) <= 2 * ORIENTATION_ATOL
         and abs(crossing) <= ORIENTATION_ATOL
         and 0 < min(s) <= max(s) < MAX_PIXEL_MM
-        and max(map(abs, frame.position or ())) < MAX_COORDINATE_MM
     )
 
 
