@@ -94,6 +94,19 @@ def test_damaged_headers_are_as_walked(series, known, tmp_path_factory, name, nu
     assert outcome(path, layouts) == outcome(path, None)
 
 
+@pytest.mark.parametrize("kept", [[], ["Rows"], ["Rows", "Columns"]])
+def test_headers_of_few_values(tmp_path, kept):
+    def edit(ds, k):
+        for element in list(ds):
+            if element.keyword not in {"PixelData", *kept}:
+                del ds[element.tag]
+
+    layouts = Layouts()
+    for path in write_slices(tmp_path, values((2, 2, 3)), AFFINES["axial"], SeriesSpec(edit=edit)):
+        assert outcome(path, layouts) == outcome(path, None)
+    assert (layouts._hits > 0) is (len(kept) > 1)
+
+
 def test_what_is_not_alike_is_not_remembered_for_ever(tmp_path):
     """Headers that never repeat cost little more than a walk: only some of them are remembered."""
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import resource
-import time
-import warnings
-
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
-from flr_volumetry.errors import FlrError
 from flr_volumetry.images import Grid
 from flr_volumetry.io import inspect, read_masks, read_structures
+from tests.io.bounds import Bounds
 from tests.io.geometry import AFFINES
 from tests.io.mask_files import RoiSpec, SegSpec, write_rtstruct, write_seg, write_segnrrd
-from tests.io.test_fuzz import MAX_GROWTH_KB, MAX_SECONDS, apply, damages
+from tests.io.test_fuzz import apply, damages, fuzzed
 from tests.io.test_rtstruct import in_patient, star
 from tests.io.test_segnrrd import TWO, layers
 
-EXAMPLES = int(os.environ.get("FLR_FUZZ_EXAMPLES", "80"))
 SHAPE = (7, 6, 5)
 AFFINE = AFFINES["gantry tilt"]
 
@@ -56,29 +49,21 @@ def test_a_damaged_file_of_masks_is_refused_or_read_but_nothing_else(seeds, tmp_
     name, data = seeds[kind]
     grid = Grid(SHAPE, AFFINE)
 
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        database=None,
-        derandomize="FLR_FUZZ_EXAMPLES" not in os.environ,
-        suppress_health_check=list(HealthCheck),
-    )
+    bounds = Bounds(kind)
+
+    @fuzzed
     @given(steps=damages())
     def run(steps):
         (folder / name).write_bytes(apply(data, steps))
-        began = time.monotonic()
-        for read in (
-            inspect,
-            read_structures,
-            lambda path: read_masks(path, threshold=0.5),
-            lambda path: read_masks(path, grid=grid, threshold=0.5),
-        ):
-            with contextlib.suppress(FlrError):
-                read(folder)
-        assert time.monotonic() - began < MAX_SECONDS
+        bounds.hold(
+            len(data),
+            lambda: inspect(folder),
+            lambda: read_structures(folder),
+            lambda: read_masks(folder, threshold=0.5),
+            lambda: read_masks(folder, grid=grid, threshold=0.5),
+        )
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    try:
         run()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_GROWTH_KB
+    finally:
+        bounds.close()

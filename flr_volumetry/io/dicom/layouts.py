@@ -25,6 +25,8 @@ MARK_BYTES: Final = 8
 """Of the pixels' head: their tag, and what follows it."""
 TRIED: Final = 64
 """After so many headers without a known layout it is held against those that had one."""
+FEWEST_KEPT: Final = 2
+"""A header with fewer values is no image's."""
 SELDOM: Final = 16
 """Where nearly every header is laid out differently, one in so many is remembered."""
 
@@ -119,6 +121,8 @@ class Layouts:
         pixels : tuple of int and bytes
             Length and value representation of the pixel data.
         """
+        if sum(piece.tag is not None for piece in pieces) < FEWEST_KEPT:
+            return
         layout, last = _layout(data, pieces, encoding, syntax, pixels), pieces[-1].start
         mark = data[last : last + MARK_BYTES]
         for start, known, alike in self._ends:
