@@ -206,11 +206,11 @@ def _staging(out_dir: Path, marker: str) -> Iterator[Path]:
 
 
 def _require_ours(out_dir: Path, marker: str) -> None:
-    if not out_dir.exists():
-        return
-    if not out_dir.is_dir():
-        raise OutputError(f"{out_dir} is a file; --out needs a folder", reason="not_a_folder")
     try:
+        if not out_dir.exists():
+            return
+        if not out_dir.is_dir():
+            raise OutputError(f"{out_dir} is a file; --out needs a folder", reason="not_a_folder")
         names = sorted(p.name for p in out_dir.iterdir())
     except OSError as error:
         raise _unwritable(out_dir, error) from error

@@ -106,6 +106,24 @@ class Image:
         part = self.voxels[box].copy(order="K")
         return Image(self.grid.crop(box), part, self.source, self.padding, self.caveats)
 
+    def measured(self, inside: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+        """Return the values of some voxels, for statistics: without padding, and without what is no number.
+
+        Parameters
+        ----------
+        inside : ndarray of bool, of the grid's shape
+            Which voxels.
+
+        Returns
+        -------
+        (n,) ndarray
+            Their values, in Fortran order; empty if none of them was measured.
+        """
+        values = self.voxels.ravel(order="F")[inside.ravel(order="F")]
+        if self.padding is not None:
+            values = values[values != self.padding]
+        return values[np.isfinite(values)] if values.dtype.kind == "f" else values
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:

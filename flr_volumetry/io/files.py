@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_WORKERS = 4
 ARCHIVE_SUFFIX = ".zip"
+ARCHIVE_MAGIC = b"PK"
 NOT_DATA = ("__MACOSX",)
 """Folders that archivers leave behind."""
 
@@ -207,6 +209,8 @@ def stored(path: str | os.PathLike[str]) -> StoredFile:
         raise UnreadableError(f"{where} does not exist or may not be read.", reason="not_found") from error
     if where.is_dir():
         raise UnreadableError(f"{where} is a folder; name a file in it.", reason="not_a_file")
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableError(f"{where} is no file but a device or a pipe.", reason="not_a_file")
     return StoredFile(str(where), status.st_size)
 
 

@@ -198,13 +198,14 @@ def _entry(item: Found, found: Scan, *, declares: bool) -> tuple[Entry, tuple[Ca
             segments, grid, caveats = _opened(item, found)
         except FlrError as error:
             refusal = error
-    elif refusal is None and grid is not None:
+    elif item.may_be_masks and grid is not None:
         try:
             labels = _labels(item)
         except FlrError as error:
-            refusal = error
+            refusal = refusal or error
         else:
             if labels is not None:
+                refusal = None
                 kind, segments = Kind.MASKS, _counted(item, labels, grid.voxel_ml)
     entry = Entry(
         path=item.path,

@@ -280,7 +280,7 @@ def _label_files(found: Scan, where: str, objects: list[Found]) -> list[Found]:
     images = [item for item in found.images() if item not in objects]
     if objects:
         images = [item for item in images if not item.is_dicom_image]
-    refused = [item for item in images if item.refusal is not None]
+    refused = [item for item in images if not item.may_be_masks]
     if refused and refused[0].refusal:
         raise refused[0].refusal
     if not images and not objects:

@@ -67,6 +67,8 @@ def read_metaimage_header(file: StoredFile) -> VoxelFile:
     sizes = [int(n) for n in _numbers(file, fields, "DimSize")]
     if _numbers(file, fields, "NDims") != [float(len(sizes))] or not sizes or min(sizes) < 1:
         raise UnreadableError(f"{file.label}: its header gives impossible sizes {sizes}.")
+    if len(sizes) == 3 and sizes[2] < 2:
+        raise NotAVolumeError(f"{file.label} holds a single slice, not a volume.", reason="single_slice")
     if len(sizes) != 3:
         reason = "four_d" if len(sizes) > 3 else "single_slice"
         raise NotAVolumeError(f"{file.label} has {len(sizes)} dimensions, not three.", reason=reason)

@@ -188,6 +188,8 @@ def _lattice(
             f"{file.label}: its directions give voxels no volume.", reason="missing_geometry"
         )
     shape = (sizes[spatial[0]], sizes[spatial[1]], sizes[spatial[2]])
+    if shape[2] < 2 and not declares:
+        raise NotAVolumeError(f"{file.label} holds a single slice, not a volume.", reason="single_slice")
     return sizes[0] if others else 1, shape, affine
 
 

@@ -18,7 +18,7 @@ from flr_volumetry.io.dicom.directory import DIRECTORY_NAME, directory_caveats, 
 from flr_volumetry.io.dicom.header import FIRST_READ_BYTES, Header, read_header
 from flr_volumetry.io.dicom.layouts import Layouts
 from flr_volumetry.io.dicom.series import Series, group, series_of
-from flr_volumetry.io.files import StoredFile, collect
+from flr_volumetry.io.files import ARCHIVE_MAGIC, ARCHIVE_SUFFIX, StoredFile, collect
 from flr_volumetry.io.metaimage import is_metaimage, read_metaimage_header
 from flr_volumetry.io.nifti import is_nifti, nifti_head, read_nifti_header
 from flr_volumetry.io.nrrd import MAGIC as NRRD_MAGIC
@@ -61,7 +61,7 @@ class Found:
     headers : tuple of Header
         If it is DICOM, those of its files.
     stack : Stack or None
-        If it is a DICOM volume that can be read, its slices.
+        If it is a DICOM volume, its slices; with a refusal, what may be a mask is no scan.
     voxels : VoxelFile or None
         If it is a NIfTI, NRRD or MetaImage file that can be read, its header.
     refusal : FlrError or None
@@ -84,6 +84,11 @@ class Found:
     def text(self, tag: int) -> str:
         """Return an attribute of its first DICOM header; empty if it has none."""
         return self.headers[0].attributes.text(tag) if self.headers else ""
+
+    @property
+    def may_be_masks(self) -> bool:
+        """Whether it is read as masks if its voxels are labels, as secondary captures are, too."""
+        return self.refusal is None or self.stack is not None
 
     @property
     def is_dicom_image(self) -> bool:
@@ -203,6 +208,11 @@ def _no_format(file: StoredFile, head: bytes) -> FlrError:
         return UnreadableError(f"{file.label} begins with nothing but zeros: its copy failed. Copy it again.")
     if file.name.lower().endswith(_DICOM_SUFFIXES):
         return UnreadableError(f"{file.label} is named like a DICOM file, but is none.")
+    if head.startswith(ARCHIVE_MAGIC) and file.name.lower().endswith(ARCHIVE_SUFFIX):
+        return NotAVolumeError(
+            f"{file.label} is an archive within what was named; it is opened only where it is named itself.",
+            reason="not_an_image",
+        )
     return NotAVolumeError(f"{file.label} is no image that is read here.", reason="not_an_image")
 
 
@@ -250,10 +260,11 @@ def _of_series(series: Series) -> list[Found]:
     files = tuple(header.file for header in series.headers)
     folders = sorted({file.folder for file in files})
     path = files[0].label if len(files) == 1 else folders[0]
-    if series.refusal is not None:
+    if not series.volumes:
         return [Found(Kind.IMAGE, path, files, series.headers, refusal=series.refusal)]
     made = []
     for volume in series.volumes:
         own = tuple({id(frame.header): frame.header for frame in volume.frames}.values())
-        made.append(Found(Kind.IMAGE, path, tuple(h.file for h in own), own, stack=volume))
+        of_it = tuple(h.file for h in own)
+        made.append(Found(Kind.IMAGE, path, of_it, own, stack=volume, refusal=series.refusal))
     return made

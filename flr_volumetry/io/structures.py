@@ -219,7 +219,7 @@ def _offers(found: Scan, where: str, grid: Grid | None) -> list[_Offer]:
         offers += _declared(open_object(item, found), grid)
     for item in found.images():
         is_scan = bool(objects) and item.is_dicom_image
-        if item in objects or not item.is_readable or is_scan:
+        if item in objects or not item.may_be_masks or is_scan:
             continue
         offers.append(_stored(item, where, grid))
     return offers

@@ -377,14 +377,15 @@ def intensity(image: Image | None, voxels: Voxels) -> Iterator[Caveat]:
     if image is None:
         yield Caveat("no_image", "No image was given: the masks were not compared with a scan.")
         return
-    values = image.voxels.ravel(order="F")[voxels.ravel(order="F")]
-    if image.padding is not None:
-        padded = int(np.count_nonzero(values == image.padding))
-        if padded:
-            yield Caveat(
-                "liver_in_padding",
-                f"{padded * image.grid.voxel_ml:.1f} mL of the liver mask lie outside the scanned circle.",
-            )
+    values = image.measured(voxels)
+    padded = int(np.count_nonzero(voxels)) - len(values)
+    if padded:
+        yield Caveat(
+            "liver_in_padding",
+            f"{padded * image.grid.voxel_ml:.1f} mL of the liver mask lie outside the scanned circle.",
+        )
+    if not len(values):
+        return
     median = float(np.median(values[:: max(1, len(values) // MEDIAN_SAMPLE)]))
     if image.source.modality == "CT" and not USUAL_HU[0] <= median <= USUAL_HU[1]:
         yield Caveat(

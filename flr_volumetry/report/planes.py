@@ -52,6 +52,8 @@ class Orientation:
     letters: tuple[str, str, str, str]
 
 
+MEASURED = 0.5
+"""Least share of measured voxels among those interpolated for a value to be shown (assumed)."""
 ORIENTATIONS = {
     View.AXIAL: Orientation(0, 1, 1, 1, 2, ("R", "L", "A", "P")),
     View.CORONAL: Orientation(0, 2, 1, -1, 1, ("R", "L", "H", "F")),
@@ -174,15 +176,22 @@ def linear(plane: DisplayPlane, image: Image) -> npt.NDArray[np.float32]:
     Returns
     -------
     float32 ndarray of the plane's shape
-        NaN further than half a voxel outside the scan.
+        NaN further than half a voxel outside the scan, and where most of what would be
+        interpolated is padding; padding takes no part in the rest.
     """
     from scipy.ndimage import map_coordinates
 
     index = image.grid.indices_at(plane.points_mm())
     last = np.asarray(image.grid.shape) - 1
     outside = ((index < -0.5) | (index > last + 0.5)).any(axis=1)
-    values = map_coordinates(
-        image.voxels, np.clip(index, 0, last).T, output=np.float32, order=1, mode="nearest"
-    )
+    at = np.clip(index, 0, last).T
+    padded = None if image.padding is None else image.voxels == image.padding
+    if padded is None or not padded.any():
+        values = map_coordinates(image.voxels, at, output=np.float32, order=1, mode="nearest")
+    else:
+        known = np.where(padded, 0, image.voxels)
+        values = map_coordinates(known, at, output=np.float32, order=1, mode="nearest")
+        share = map_coordinates((~padded).astype(np.float32), at, order=1, mode="nearest")
+        values = np.where(share >= MEASURED, values / np.maximum(share, MEASURED), np.nan)
     values[outside] = np.nan
     return np.asarray(values, dtype=np.float32).reshape(plane.shape)

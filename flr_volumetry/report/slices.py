@@ -122,7 +122,8 @@ def window_of(liver: Liver) -> tuple[tuple[float, float], str]:
         return (0.0, 1.0), "no scan was given: only the masks are drawn"
     if liver.image.source.modality == "CT":
         return CT_WINDOW, "CT, window level 40 HU, width 400 HU"
-    values = liver.image.voxels[liver.voxels][:: max(1, int(liver.voxels.sum()) // SAMPLE_VOXELS)]
+    values = liver.image.measured(liver.voxels)
+    values = values[:: max(1, len(values) // SAMPLE_VOXELS)] if len(values) else np.zeros(1)
     low, high = (float(v) for v in np.percentile(values, PERCENTILES))
     spread = max(high - low, 1.0)
     window = (low - WIDENED * spread, high + WIDENED * spread)

@@ -243,3 +243,8 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
 
     assert caught.value.reason == "disk_full"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_too_long_is_refused():
+    with pytest.raises(OutputError, match="too long"):
+        require_writable(Path("a" * 5000), MARKER)

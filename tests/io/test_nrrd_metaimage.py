@@ -205,3 +205,11 @@ def test_a_label_map_in_nrrd_is_read(tmp_path):
     sitk.WriteImage(image, str(tmp_path / "a.nrrd"), True)
 
     np.testing.assert_array_equal(read_label_map(tmp_path / "a.nrrd").voxels, labels)
+
+
+@pytest.mark.parametrize("ending", ["nrrd", "mha"])
+def test_a_single_slice_is_refused(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    sitk.WriteImage(sitk.GetImageFromArray(values((7, 6, 1)).T), str(path))
+
+    assert reason(path) == "single_slice"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
+
 import numpy as np
 import pytest
 
 from flr_volumetry.errors import FlrError, InputError, UnreadableError
-from flr_volumetry.io import read_image
+from flr_volumetry.io import inspect, read_image, read_mask
 from tests.io.dicom_files import CT, MR, SECONDARY_CAPTURE, SeriesSpec, write_enhanced, write_slices
 from tests.io.geometry import AFFINES, lattice, values
 
@@ -189,6 +192,45 @@ def test_objects_that_are_no_slices_are_refused_by_kind(tmp_path, sop_class, mod
     write(tmp_path / "s", edit, sop_class=sop_class, modality=modality)
 
     assert refusal(tmp_path).reason == "not_an_image"
+
+
+def test_a_secondary_capture_is_no_scan_even_with_geometry_but_may_be_masks(tmp_path):
+    labels = np.zeros((7, 6, 5), np.uint8)
+    labels[2:6, 1:5, 1:4] = 255
+    spec = SeriesSpec(sop_class=SECONDARY_CAPTURE, bits_stored=8)
+    write_slices(tmp_path / "liver", labels, AFFINES["axial"], spec)
+
+    assert refusal(tmp_path).reason == "not_an_image"
+    np.testing.assert_array_equal(read_mask(tmp_path / "liver").voxels, labels > 0)
+    (entry,) = inspect(tmp_path).items
+    assert (entry.kind.value, entry.status.value) == ("masks", "ok")
+    write_slices(tmp_path / "liver", values(), AFFINES["axial"], SeriesSpec(sop_class=SECONDARY_CAPTURE))
+    (entry,) = inspect(tmp_path).items
+    assert (entry.kind.value, entry.reason) == ("image", "not_an_image")
+
+
+def test_a_frame_missing_among_many_of_one_file_is_missed(tmp_path):
+    """All have the instance number of the file, which does not count them."""
+    stored = values((7, 6, 6), np.uint16, low=0, high=9)
+    frames = [(stored[:, :, k], {"position": (0, 0, k)}) for k in (0, 1, 2, 4, 5)]
+    write_enhanced(tmp_path / "e.dcm", frames, AFFINES["axial"])
+
+    assert refusal(tmp_path).reason == "missing_slice"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "p")
+
+    assert refusal(tmp_path / "p").reason == "not_a_file"
+    assert refusal(tmp_path).reason == "no_images"
+
+
+def test_an_archive_beside_other_files_says_to_name_it(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x", "y")
+
+    assert "only where it is named itself" in inspect(tmp_path).items[0].message
 
 
 def test_a_localizer_is_refused_even_if_its_slices_are_parallel(tmp_path):

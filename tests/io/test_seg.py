@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flr_volumetry.errors import FlrError
 from flr_volumetry.images import Grid, to_grid
 from flr_volumetry.io import inspect, read_label_map, read_mask, read_masks
 from tests.io.geometry import AFFINES, lattice, rotation
@@ -146,7 +147,9 @@ def test_slices_without_a_frame_are_empty_and_keep_their_place(tmp_path):
 @pytest.mark.parametrize(
     ("between", "thickness", "slices", "codes"),
     [
-        (None, None, [0, 1, 4], []),
+        (None, None, [0, 1, 2], ["slice_step_assumed"]),
+        (None, None, [0, 1, 4], ["slice_step_assumed"]),
+        (None, None, [0, 4], ["slice_step_assumed"]),
         (None, 2.5, [0, 1, 4], []),
         (None, 2.5, [0, 2, 4], ["slice_step_assumed"]),
         (3.1, None, [0, 1, 2, 4], ["spacing_contradicts_positions"]),
@@ -162,10 +165,21 @@ def test_the_slice_step_is_that_of_the_positions(tmp_path, between, thickness, s
     spec = SegSpec(between=between, thickness=thickness)
     read = read_mask(write_seg(tmp_path / "s.dcm", {1: mask}, affine, spec))
 
-    step = 5.0 if codes == ["slice_step_assumed"] else 2.5
+    step = 2.5 * (np.diff(slices).min() if between is None else 1)
     assert read.grid.spacing_mm[2] == pytest.approx(step)
     assert read.ml == pytest.approx(4 * len(slices) * 0.8 * 0.7 * step / 1000)
     assert [c.code for c in read.caveats] == codes
+
+
+def test_frames_too_far_apart_to_tell_the_step_are_refused(tmp_path):
+    """Gaps of 2, 1 and 2 slices and no word on the step: it might be that of the scan, or half of it."""
+    mask = np.zeros((7, 6, 6), bool)
+    mask[2:4, 2:4, [0, 2, 3, 5]] = True
+    path = write_seg(tmp_path / "s.dcm", {1: mask}, AFFINES["axial"], SegSpec(between=None))
+
+    with pytest.raises(FlrError, match="does not say how far its slices are apart") as caught:
+        read_mask(path)
+    assert caught.value.reason == "irregular_spacing"
 
 
 def test_slices_thinner_than_a_millimetre_are_slices_of_their_own(tmp_path):

@@ -255,6 +255,17 @@ def test_the_scan_inside_the_mask_is_looked_at(hu, padding, modality, expected):
     assert liver.image.grid.matches(liver.grid)
 
 
+def test_padding_and_missing_numbers_take_no_part_in_the_statistics():
+    """Most of the liver is padding of -3024 and some of it no number; what was measured is a liver's."""
+    grid = grid_of()
+    values = np.full(grid.shape, 105, dtype=np.float32)
+    values[:, :, 12:] = -3024
+    values[:, :, 6] = np.nan
+    image = Image(grid, values, Source("ct", modality="CT"), padding=-3024)
+    liver = crop_liver(Masks(Mask(grid, block(grid, (5, 5, 5), (50, 50, 50)))), image=image)
+    assert codes(liver) == ["liver_in_padding"]
+
+
 @pytest.mark.parametrize(("distance", "said"), [(2.5, False), (4.0, True), (7.0, True)])
 def test_thick_slices_are_said(distance, said):
     """Over 3 mm for margins, over 5 mm for volumes too."""

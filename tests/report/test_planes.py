@@ -216,3 +216,22 @@ def test_a_hollow_lesion_is_shown_where_it_is_not_hollow():
 
     i, j, k = np.rint(grid.indices_at([point])[0]).astype(int) - (3, 4, 5)
     assert ring[i, j, k]
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("view", View)
+def test_padding_is_not_interpolated_into_what_was_scanned(name, view):
+    """Beside the scanned circle a figure shows the scan's values, or nothing; never a mixture with -3024."""
+    grid = grid_of(name, half_mm=(75, 75, 75))
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
+    centres = index @ grid.affine[:3, :3].T + grid.affine[:3, 3] - MIDDLE_MM
+    scanned = np.linalg.norm(centres, axis=-1) < 30
+    values = np.where(scanned, 50, -3024).astype(np.int16)
+
+    seen = planes.linear(plane_through(view), Image(grid, values, padding=-3024))
+
+    shown = np.isfinite(seen)
+    np.testing.assert_allclose(seen[shown], 50, rtol=1e-6)
+    far = np.linalg.norm(plane_through(view).points_mm() - MIDDLE_MM, axis=1).reshape(seen.shape)
+    assert shown[far < 25].all()
+    assert not shown[far > 35].any()

@@ -188,7 +188,7 @@ def _numbers(
     said, thickness = frames.spacing_between, frames.thickness
     if len(levels) == 1:
         return _single_level(frames, label, hint_mm)
-    gaps = np.diff(levels)
+    gaps, even = np.diff(levels), False
     for step_mm in _candidates(gaps, frames, hint_mm):
         counts = np.rint(gaps / step_mm)
         if counts.min() < 1 or np.abs(gaps - counts * step_mm).max() > _gap_tolerance(step_mm):
@@ -196,14 +196,19 @@ def _numbers(
         stated = step_mm in {said, thickness, hint_mm}
         if not stated and 2 * int((counts == 1).sum()) < len(gaps):
             # Most neighbours must be one step apart, or the step is only that of a stray frame.
+            even = True
             continue
         numbers = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         usual = float(levels[-1] - levels[0]) / float(numbers[-1])
         return numbers, usual, _doubts(counts, usual, frames, label)
     listed = ", ".join(f"{gap:.3f}" for gap in sorted(set(np.round(gaps, 3)))[:NAMED])
+    why = (
+        "does not say how far its slices are apart, and too few of its frames are neighbours to tell"
+        if even
+        else "its frames are not evenly spaced"
+    )
     raise NotAVolumeError(
-        f"{label}: its frames are not evenly spaced: steps of {listed} mm are no multiples of one step. "
-        "Read it together with the scan it was drawn on.",
+        f"{label}: {why} (steps of {listed} mm). Read it together with the scan it was drawn on.",
         reason="irregular_spacing",
     )
 
@@ -269,6 +274,14 @@ def _doubts(
                 f"{label} states slices {step_mm:.3f} mm apart, but no two of its frames are neighbours: "
                 f"at least {int(counts.min()) - 1} slices are empty between any two. If it was drawn on "
                 "every other slice only, its volumes are too small.",
+            )
+        )
+    elif said is None and thickness is None:
+        caveats.append(
+            Caveat(
+                "slice_step_assumed",
+                f"{label} says neither how far its slices are apart nor how thick they are; the distance of "
+                f"its nearest frames, {step_mm:.3f} mm, was taken.",
             )
         )
     elif said is None and thickness is not None and step_mm / thickness > 2 - WHOLE_ATOL:

@@ -39,9 +39,9 @@ class Series:
     headers : tuple of Header
         Of all its files.
     volumes : tuple of Stack
-        The volumes it forms; none if it is refused.
+        The volumes it forms.
     refusal : FlrError or None
-        Why it forms none.
+        Why it forms none; or, of secondary captures, why what it forms is no scan.
     """
 
     headers: tuple[Header, ...]
@@ -131,9 +131,11 @@ def series_of(headers: Sequence[Header]) -> Series:
     if failure is not None:
         return Series(kept, (), failure)
     caveats = doubts_of(kept)
+    captured = kept[0].attributes.text(tags.SOP_CLASS) in SECONDARY_CAPTURES
     return Series(
         kept,
         tuple(Stack(v.frames, v.grid, v.part, v.caveats + caveats + doubts_of_stack(v)) for v in volumes),
+        _not_an_image(kept, "secondary captures: copies of a screen, or masks") if captured else None,
     )
 
 

@@ -216,7 +216,8 @@ def _uneven(frames: Sequence[Frame], gaps: npt.NDArray[np.float64]) -> NotAVolum
     steps = np.rint(gaps / smallest)
     wide = int(np.argmax(gaps))
     where = f"between {frames[wide].label} and {frames[wide + 1].label}"
-    numbers = [frame.instance_number for frame in frames]
+    # The frames of one file have the number of the file, which says nothing of their order.
+    numbers = [frame.instance_number if frame.frames_in_file == 1 else None for frame in frames]
     if np.abs(gaps / smallest - steps).max() <= MULTIPLE_ATOL and steps.max() > 1:
         known = [n for n in numbers if n is not None]
         if len(known) == len(numbers):
