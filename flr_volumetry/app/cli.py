@@ -94,6 +94,12 @@ def demo(out_dir: Path) -> None:
 def inspect(paths: tuple[Path, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes it
     r"""Say what is in files and folders: each image and mask, read or refused, and why.
 
+    Folders are taken with all they hold; a .zip archive only if it is named itself; a DICOMDIR stands
+    for its folder. Nothing is joined across patients or studies. JSON holds {"items": [...], "caveats":
+    [...]}, an item for each volume, file of masks and other file: path, kind (image, masks, other),
+    status (ok, refused), reason, message, modality, series_uid, shape, spacing_mm, voxel_mm3,
+    affine_lps, tilt_deg, and segments with name, number, voxels, ml and code.
+
     \b
     Example:
         flr inspect sample_data
