@@ -106,6 +106,12 @@ class Case(Section):
             return tuple(self.assessment.protocols)
         return DEFAULT_PROTOCOLS if self.function is None else (*DEFAULT_PROTOCOLS, FUNCTION_PROTOCOL)
 
+    @property
+    def phase(self) -> str | None:
+        """Phase of contrast of the scan, as the case says; None if it does not."""
+        scan = self.image or self.study
+        return scan.phase if scan is not None else None
+
     def with_series(self, series: str) -> Case:
         """Return the same case with another choice of series, as ``--series`` gives it.
 
@@ -125,10 +131,10 @@ class Case(Section):
             If the case has no image.
         """
         if self.study is not None:
-            return self.model_copy(update={"study": StudySection(path=self.study.path, series=series)})
+            return self.model_copy(update={"study": self.study.model_copy(update={"series": series})})
         if self.image is None:
             raise CaseError("--series was given, but the case has no [image]", reason="no_image")
-        return self.model_copy(update={"image": ImageSection(path=self.image.path, series=series)})
+        return self.model_copy(update={"image": self.image.model_copy(update={"series": series})})
 
     def with_root(self, root: Path) -> Case:
         """Return the same case with its relative paths starting from another folder.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from flr_volumetry.app.tables import Section
 from flr_volumetry.volumetry import formulas
@@ -76,12 +76,23 @@ class FunctionSection(Section):
     ) = None
     bile_duct_resection: bool | None = None
     disease: Literal["crlm", "hcc", "perihilar"] | None = None
+    map: str | None = Field(default=None, min_length=1)
+    map_kind: Literal["mebrofenin_spect", "gadoxetate_mri"] | None = None
+    map_background: float = 0.0
 
     @model_validator(mode="after")
     def _one_unit_each(self) -> FunctionSection:
         for one, other in PAIRS:
             if getattr(self, one) is not None and getattr(self, other) is not None:
                 raise ValueError(f"give {one} or {other}, not both")
+        if (self.map is None) != (self.map_kind is None):
+            raise ValueError("map and map_kind (mebrofenin_spect or gadoxetate_mri) go together")
+        if self.map is None and self.map_background:
+            raise ValueError("map_background needs a map")
+        mebrofenin = self.map_kind == "mebrofenin_spect"
+        stands_for = "mebrofenin_remnant_share" if mebrofenin else "gadoxetate_relative_enhancement"
+        if self.map is not None and getattr(self, stands_for) is not None:
+            raise ValueError(f"the map gives {stands_for}; leave it out")
         return self
 
     def value(self) -> LiverFunction:

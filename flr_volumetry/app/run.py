@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from flr_volumetry.app.functional_map import tissue_of, with_functional_map
 from flr_volumetry.app.landmarks import landmarks_of, with_case_segments
 from flr_volumetry.app.load import imported_remnants, load_case
 from flr_volumetry.app.vessels import with_case_territories
@@ -93,7 +94,15 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     tell("measuring")
     volumes = measure(liver, partition, surfaces=surfaces)
     consequences = weigh(liver, partition)
-    assessment = assess(volumes, patient, protocols, cut=PlannedCut(partition.plan, consequences))
+    patient, maps = with_functional_map(patient, case, liver, partition)
+    inputs = (*inputs, *maps)
+    assessment = assess(
+        volumes,
+        patient,
+        protocols,
+        tissue=tissue_of(case, liver, patient),
+        cut=PlannedCut(partition.plan, consequences),
+    )
     caveats = _unique(
         (
             *liver.caveats,

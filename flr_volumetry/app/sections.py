@@ -48,6 +48,7 @@ class ImageSection(Section):
 
     path: str = Field(min_length=1)
     series: str | None = None
+    phase: Literal["unenhanced", "portal_venous"] | None = None
 
 
 class StudySection(Section):
@@ -55,6 +56,7 @@ class StudySection(Section):
 
     path: str = Field(min_length=1)
     series: str | None = None
+    phase: Literal["unenhanced", "portal_venous"] | None = None
 
 
 class MasksSection(Section):

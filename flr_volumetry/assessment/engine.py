@@ -105,6 +105,7 @@ def assess(
         *_chemotherapy_caveats(findings, patient),
         *_spread_caveats(findings, table, estimates),
     )
+    mapped = patient.function.map_share if patient.function is not None else None
     return Assessment(
         indices=table.indices,
         volume_intervals=_volume_intervals(volumes, errors),
@@ -112,7 +113,11 @@ def assess(
         protocols=tuple(protocols),
         conclusion=conclude(protocols, findings),
         caveats=tuple(dict.fromkeys(caveats)),
-        methods=(*_methods(protocols, table, estimates, errors), *pathway.methods),
+        methods=(
+            *_methods(protocols, table, estimates, errors),
+            *pathway.methods,
+            *(mapped.methods if mapped is not None else ()),
+        ),
         congestion=judge_congestion(
             findings, cut.consequences, remnant_functional_ml=volumes.remnant_functional_ml
         )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flr_volumetry.assessment.model import Index
+    from flr_volumetry.volumetry.functional_map import MapShare
     from flr_volumetry.volumetry.liver_function import LiverFunction, PlannedExtent
     from flr_volumetry.volumetry.measure import LiverVolumes
     from flr_volumetry.volumetry.patient import Patient
@@ -81,6 +82,8 @@ class FunctionTable:
         Of the plan.
     extent_method : str
         One sentence: how that is known.
+    map_share : MapShare or None
+        What a functional map says.
     """
 
     quantities: tuple[Quantity, ...]
@@ -88,6 +91,7 @@ class FunctionTable:
     icgk_flr: Index | None
     extent: PlannedExtent
     extent_method: str
+    map_share: MapShare | None = None
 
     def find(self, key: str) -> Quantity | None:
         """Return a quantity by its key, or None."""
@@ -123,7 +127,8 @@ def weigh_function(patient: Patient, volumes: LiverVolumes, flr: Index) -> Funct
     if k is None:
         missing["icgk_flr"] = "icg_r15_percent (or icg_k_per_min) is not given under [function]"
     extent, how = planned_extent(tests, volumes)
-    return FunctionTable(tuple(found), missing, _icgk_flr(k, flr) if k is not None else None, extent, how)
+    icgk_flr = _icgk_flr(k, flr) if k is not None else None
+    return FunctionTable(tuple(found), missing, icgk_flr, extent, how, tests.map_share)
 
 
 Made = "Quantity | str"

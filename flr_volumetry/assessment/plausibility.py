@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from flr_volumetry.errors import Caveat, FormulaError
+from flr_volumetry.volumetry import formulas
 from flr_volumetry.volumetry.patient import Parenchyma
 
 if TYPE_CHECKING:
@@ -219,6 +220,7 @@ def patient_caveats(patient: Patient) -> tuple[Caveat, ...]:
                     "and so underestimate the standardised ratios (GK-M); compare the measured ratio (D8).",
                 )
             )
+    caveats.extend(_function_caveats(patient))
     if patient.chemotherapy_weeks and patient.parenchyma is None:
         caveats.append(
             Caveat(
@@ -237,6 +239,46 @@ def patient_caveats(patient: Patient) -> tuple[Caveat, ...]:
             )
         )
     return tuple(caveats)
+
+
+def _function_caveats(patient: Patient) -> list[Caveat]:
+    """Return what tests of function hint at, for the user to confirm, and what a map's reading found."""
+    tests = patient.function
+    if tests is None:
+        return []
+    caveats = list(tests.map_share.caveats) if tests.map_share is not None else []
+    grade = (
+        formulas.pdff_steatosis_grade(pdff_percent=tests.pdff_percent)
+        if tests.pdff_percent is not None
+        else 0
+    )
+    steatotic = patient.parenchyma is Parenchyma.STEATOSIS
+    if grade and not steatotic:
+        caveats.append(
+            Caveat(
+                "possible_steatosis",
+                f"A fat fraction of {tests.pdff_percent:g} % suggests steatosis of grade {grade} (Tang "
+                "2013; others "
+                "found other cuts): consider the thresholds for steatotic livers. The parenchyma stays as "
+                "given "
+                "until the case says otherwise.",
+            )
+        )
+    cash = formulas.chemotherapy_steatohepatitis(
+        steatosis=True if grade or steatotic else None,
+        splenomegaly=tests.splenomegaly,
+        platelets_per_nl=tests.platelets_per_nl,
+    )
+    if cash and patient.chemotherapy_weeks and not steatotic:
+        caveats.append(
+            Caveat(
+                "possible_cash",
+                "Steatosis, splenomegaly and few platelets after chemotherapy: possible "
+                "chemotherapy-associated "
+                "steatohepatitis (2014 review [73]); consider the thresholds for steatotic livers.",
+            )
+        )
+    return caveats
 
 
 def tissue_caveats(tissue: Tissue) -> tuple[Caveat, ...]:
@@ -271,7 +313,15 @@ def tissue_caveats(tissue: Tissue) -> tuple[Caveat, ...]:
             Caveat(
                 "possible_steatosis",
                 f"Unenhanced liver of {tissue.median_hu:.0f} HU (below 40 HU, or 10 HU or more below the "
-                "spleen): possible steatosis; consider the thresholds for steatotic livers.",
+                f"spleen){_index_words(tissue)}: possible steatosis; consider the thresholds for steatotic "
+                "livers. The parenchyma stays as given until the case says otherwise.",
             )
         )
     return tuple(caveats)
+
+
+def _index_words(tissue: Tissue) -> str:
+    if tissue.spleen_hu is None:
+        return ""
+    index = formulas.liver_attenuation_index_hu(liver_hu=tissue.median_hu, spleen_hu=tissue.spleen_hu)
+    return f"; {index:.0f} HU against the spleen: {formulas.steatosis_hint(attenuation_index_hu=index).value}"

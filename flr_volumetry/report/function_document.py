@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from flr_volumetry.assessment.function import FunctionTable
     from flr_volumetry.assessment.systems.model import Checklist
     from flr_volumetry.assessment.two_stage import TwoStage
+    from flr_volumetry.volumetry.functional_map import MapShare
 
 Json = dict[str, Any]
 
@@ -44,6 +45,20 @@ def function_json(table: FunctionTable | None) -> Json | None:
             for q in table.quantities
         ],
         "missing": [{"key": key, "reason": reason} for key, reason in table.missing.items()],
+        "map": _map(table.map_share),
+    }
+
+
+def _map(share: MapShare | None) -> Json | None:
+    if share is None:
+        return None
+    return {
+        "kind": share.kind.value,
+        "remnant_share": share.remnant_share,
+        "volume_share": share.volume_share,
+        "remnant_mean": share.remnant_mean,
+        "liver_mean": share.liver_mean,
+        "liver_sum": share.liver_sum,
     }
 
 

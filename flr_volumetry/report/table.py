@@ -272,6 +272,10 @@ def _function(summary: Summary, function: FunctionTable) -> RenderableType:
     for quantity in function.quantities:
         value = wording.quantity(quantity.value, quantity.unit).replace("_", " ")
         table.add_row(Text(quantity.title), Text(value))
+    if function.map_share is not None:
+        by_map, by_volume = function.map_share.remnant_share, function.map_share.volume_share
+        said = f"{wording.quantity(by_map, 'fraction')}, by volume {wording.quantity(by_volume, 'fraction')}"
+        table.add_row(Text("share of function by the map"), Text(said))
     for finding in summary.assessment.findings:
         if finding.met is None or finding.volumetric:
             continue

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from flr_volumetry.errors import FormulaError
 from flr_volumetry.volumetry.formulas import _domain
 from flr_volumetry.volumetry.formulas.extent import AscitesControl
 from flr_volumetry.volumetry.formulas.function import Ascites, Encephalopathy
+from flr_volumetry.volumetry.functional_map import MapKind
+
+if TYPE_CHECKING:
+    from flr_volumetry.volumetry.functional_map import MapShare
 
 _LIMITS: dict[str, tuple[float, float, str]] = {
     "bilirubin_mg_per_dl": (*_domain.BILIRUBIN_MG_PER_DL, "Is it in micromol/L?"),
@@ -84,6 +89,8 @@ class LiverFunction:
         Whether the bile duct is resected too.
     disease : Disease or None
         What the operation is for.
+    map_share : MapShare or None
+        What a functional map says; it stands for the share or the enhancement of its kind.
 
     Raises
     ------
@@ -114,6 +121,7 @@ class LiverFunction:
     planned_extent: PlannedExtent | None = None
     bile_duct_resection: bool | None = None
     disease: Disease | None = None
+    map_share: MapShare | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high, hint) in _LIMITS.items():
@@ -130,6 +138,23 @@ class LiverFunction:
                 "ascites is given as none and as not controlled; leave ascites_controlled out",
                 reason="contradiction",
             )
+
+    def with_map(self, share: MapShare) -> LiverFunction:
+        """Return the same tests with what a functional map says of the remnant.
+
+        Parameters
+        ----------
+        share : MapShare
+            As `flr_volumetry.volumetry.functional_map.weigh_map` found it.
+
+        Returns
+        -------
+        LiverFunction
+            Its share of the counts, or its enhancement, taken from the map.
+        """
+        if share.kind is MapKind.MEBROFENIN:
+            return replace(self, map_share=share, mebrofenin_remnant_share=share.remnant_share)
+        return replace(self, map_share=share, gadoxetate_relative_enhancement=share.remnant_mean)
 
     @property
     def ascites_control(self) -> AscitesControl | None:

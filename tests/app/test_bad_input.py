@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 
+import nibabel
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import flr_volumetry as flr
 from flr_volumetry.app.cli import main
 from flr_volumetry.app.sample import sample_case
 
@@ -45,6 +48,28 @@ def run(tmp_path, *replacements, more=""):
     case.write_text(text + more)
     out = tmp_path / "out"
     return CliRunner().invoke(main, ["run", str(case), "--root", str(SAMPLE), "--out", str(out)]), out
+
+
+def even_map(folder, *, slices=60):
+    """Write a map of one value on a grid of 8 mm, oblique to the scan, around the sample's liver."""
+    image = flr.read_image(SAMPLE / "ct")
+    middle = image.grid.affine @ np.array([*(np.array(image.grid.shape) - 1) / 2, 1.0])
+    turn = np.array([[0.96, -0.28, 0.0], [0.28, 0.96, 0.0], [0.0, 0.0, 1.0]])
+    affine = np.eye(4)
+    affine[:3, :3] = 8.0 * turn @ np.diag([-1, -1, 1])
+    affine[:3, 3] = -affine[:3, :3] @ np.array([39.5, 39.5, slices / 2])
+    affine[:3, 3] += np.diag([-1, -1, 1]) @ middle[:3]
+    path = folder / "spect.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.full((80, 80, slices), 50, dtype=np.float32), affine), path)
+    return path.as_posix()
+
+
+def test_a_map_that_does_not_cover_the_liver_is_refused(tmp_path):
+    path = even_map(tmp_path, slices=4)
+    result, out = run(tmp_path, more=f'\n[function]\nmap = "{path}"\nmap_kind = "mebrofenin_spect"\n')
+    assert result.exit_code == 1
+    assert "[map_does_not_cover]" in result.stderr
+    assert not out.exists()
 
 
 REFUSED = {
@@ -98,6 +123,7 @@ FUNCTION_REFUSED = {
     "platelets per microlitre": ("platelets_per_nl = 150000", "out_of_range", "per microlitre"),
     "share in percent": ("mebrofenin_remnant_share = 35", "out_of_range", "fraction"),
     "misspelt test": ("bilirubine_mg_per_dl = 1", "unknown_key", "Did you mean 'bilirubin_mg_per_dl'"),
+    "map without its kind": ('map = "spect.nii.gz"', "bad_case", "go together"),
     "ICG twice": ("icg_r15_percent = 10\nicg_k_per_min = 0.15", "bad_case", "not both"),
 }
 
@@ -153,7 +179,8 @@ def tested(tmp_path_factory):
         ('parenchyma = "chemotherapy"\n', ""),
         ('protocols = ["consensus-20-30-40", "review-2014"]', protocols),
         more="\n[function]\nbilirubin_umol_per_l = 12\nalbumin_g_per_l = 41\nicg_r15_percent = 8\n"
-        'mebrofenin_percent_per_min = 14\nmebrofenin_remnant_share = 0.3\nascites = "none"\n'
+        'mebrofenin_percent_per_min = 14\nascites = "none"\npdff_percent = 18\n'
+        f'map = "{even_map(folder)}"\nmap_kind = "mebrofenin_spect"\n'
         '[attested]\nfit_for_surgery = true\nextrahepatic_sites = ["lung"]\nresectability_group = 2\n'
         'ecmtg_stage = "M1b"\nchemotherapy_response = "stable"\n',
     )
@@ -178,7 +205,13 @@ def test_tests_of_function_stand_in_every_output(tested):
     g5 = rules["G5"]
 
     assert (g5["op"], g5["met"], g5["state"], g5["margin_ml"]) == (">=", False, "clear_below", None)
-    assert g5["value"] == pytest.approx(14 * 0.3 / 1.818119, rel=1e-5)
+    mapped = report["function"]["map"]
+    assert mapped["remnant_share"] == pytest.approx(mapped["volume_share"], rel=1e-9)
+    assert mapped["volume_share"] == pytest.approx(report["indices"]["flr"]["value"], rel=1e-9)
+    assert g5["value"] == pytest.approx(14 * mapped["remnant_share"] / 1.818119, rel=1e-5)
+    assert "share of function by the map" in text
+    assert {"possible_steatosis", "map_does_not_show_liver"} <= {c["code"] for c in report["caveats"]}
+    assert "functional map" in {i["role"] for i in report["provenance"]["inputs"]}
     assert g5["source"]
     assert g5["evidence"] == "FOUND"
     assert rules["G9a"]["met"] is True
