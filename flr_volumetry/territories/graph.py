@@ -19,8 +19,8 @@ TIP_SHARE = 0.7
 """A root begins where it is so deep, against the depth within one radius of the end."""
 WINDOW, WINDOW_MM = 1.0, 1.5
 """Radii are averaged over so many depths of the vessel up and down a branch, at least over 1.5 mm."""
-SMOOTH_STEPS = 1.5
-"""Centrelines are smoothed over half the vessel's depth, at least over so many steps."""
+SMOOTH_STEPS = 1.0
+"""Centrelines are smoothed over half the vessel's depth, at least over so many steps of the grid (assumed)."""
 STEP_MM = 1.0
 
 
@@ -120,7 +120,7 @@ class _Tree:
             nodes = path.tolist()
             for node, child in pairwise(nodes):
                 self.children.setdefault(node, []).append(child)
-            self.smooth[path] = _smoothed(self.smooth[path], graph.depth_mm[path])
+            self.smooth[path] = _smoothed(self.smooth[path], graph.depth_mm[path], graph.coarse_mm)
 
     def kept_and_reach(self, touching: Bool) -> tuple[Bool, Points]:
         """Which voxels lead to the liver, and how far the tree runs on from each, mm."""
@@ -174,13 +174,13 @@ def _first_deep(depth: Points, points: Points) -> int:
     return int(np.argmax(depth >= enough))
 
 
-def _smoothed(points: Points, depth: Points) -> Points:
+def _smoothed(points: Points, depth: Points, coarse_mm: float) -> Points:
     """Smooth a line of voxels over half the vessel's depth; both ends stay."""
     if len(points) < 3:
         return points
     step = np.linalg.norm(np.diff(points, axis=0), axis=1)
     along = np.append(0.0, step.cumsum())
-    width = np.maximum(depth / 2, SMOOTH_STEPS * float(np.median(step)))
+    width = np.maximum(depth / 2, SMOOTH_STEPS * coarse_mm)
     share = (np.append(step, 0.0) + np.append(0.0, step)) / 2
     total = along[-1]
     # The line is carried on beyond its ends, turned half about them, so that they stay where they are.

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from flr_volumetry.territories.voxel_graph import VoxelGraph, Ways
 
 SLACK_MM = 2.0
-"""The tube around a centreline reaches so far beyond the balls that touch the wall: it holds a flat one."""
+"""The tube around a centreline reaches so far beyond the balls that touch the wall, at least one step of the
+grid: it holds a flat one (assumed)."""
 SPUR_MM = 2.0
-"""A side branch counts if it runs on beyond the tube it leaves by more than that vessel's depth and this."""
+"""A side branch counts if it runs on beyond the tube it leaves by more than that vessel's depth and this, or
+one step of the grid (assumed)."""
 TIP_SHARE = 0.7
-"""A centreline ends where it is so deep, against the depth within one radius of the end."""
-
+"""A centreline ends where it is so deep, against the depth within one radius of the end (assumed)."""
 END_MM = 10.0
+"""How wide a vessel is at its end is judged over so much of it (assumed)."""
 
 FREE, TUBE, REFUSED = 0, 1, 2
 
@@ -82,6 +84,8 @@ class _Tracer:
         from scipy.spatial import cKDTree
 
         self.graph = graph
+        self.slack_mm = max(SLACK_MM, graph.coarse_mm)
+        self.spur_mm = max(SPUR_MM, graph.coarse_mm)
         self.before = ways.before.tolist()
         self.length = ways.length_mm
         self.state = bytearray(len(graph.index))
@@ -101,7 +105,7 @@ class _Tracer:
             return
         if self.state[at] == TUBE:
             attached = int(self.nearest[at])
-            if self.length[tip] - self.length[at] > self.graph.depth_mm[attached] + SPUR_MM:
+            if self.length[tip] - self.length[at] > self.graph.depth_mm[attached] + self.spur_mm:
                 self.take([attached, *self._without_tip(way[::-1])])
         # What is in the new tube has been marked; the rest of the way belongs to a spur or a tip.
         for voxel in way:
@@ -114,7 +118,7 @@ class _Tracer:
         if len(path) > 1:
             self.paths.append(path)
         nodes = self._spread(path[1:] if len(path) > 1 else path)
-        inside = self.voxels.query_ball_point(graph.points[nodes], graph.depth_mm[nodes] + SLACK_MM)
+        inside = self.voxels.query_ball_point(graph.points[nodes], graph.depth_mm[nodes] + self.slack_mm)
         node = np.repeat(nodes, [len(found) for found in inside])
         voxel = np.concatenate([np.asarray(found, dtype=np.int64) for found in inside])
         beyond = np.linalg.norm(graph.points[voxel] - graph.points[node], axis=1) - graph.depth_mm[node]

@@ -37,6 +37,8 @@ class VoxelGraph:
         Points of the wall, mm.
     beside_wall : (k,) int64 ndarray
         The voxel inside of each.
+    coarse_mm : float
+        Longest step of its grid, mm: what is finer cannot be told.
     bridges : int
         How many gaps were bridged.
     """
@@ -48,6 +50,7 @@ class VoxelGraph:
     part: Index = field(repr=False)
     wall: Points = field(repr=False)
     beside_wall: Index = field(repr=False)
+    coarse_mm: float
     bridges: int = 0
 
 
@@ -98,7 +101,8 @@ def voxel_graph(voxels: Bool, steps: Points) -> VoxelGraph:
     beside = np.searchsorted(
         np.ravel_multi_index(tuple(index.T), shape), np.ravel_multi_index(tuple(inner.T), shape)
     )
-    return VoxelGraph(index, points, depth, edges, part, wall_points, beside, len(bridges))
+    coarse = float(np.linalg.norm(steps, axis=0).max())
+    return VoxelGraph(index, points, depth, edges, part, wall_points, beside, coarse, len(bridges))
 
 
 def ways_to(graph: VoxelGraph, roots: Index) -> Ways:
