@@ -93,7 +93,7 @@ class TerritoriesSection(Section):
     find: bool = True
     portal_root_mm: list[Point] | None = Field(default=None, min_length=1)
     hepatic_root_mm: list[Point] | None = Field(default=None, min_length=1)
-    weighting: Literal["wall"] = "wall"
+    weighting: Literal["wall", "centreline"] = "wall"
 
     @field_validator("portal_root_mm", "hepatic_root_mm", mode="before")
     @classmethod

@@ -14,7 +14,7 @@ from flr_volumetry.liver import Territories
 from flr_volumetry.territories.graph import Pieces, branch_pieces
 from flr_volumetry.territories.lattice import Upright, neighbours
 from flr_volumetry.territories.naming import Fed, name_branches
-from flr_volumetry.territories.nearest import Labels, Weighting, labels_of, nearest_seeds
+from flr_volumetry.territories.nearest import Weighting, nearest_seeds
 from flr_volumetry.territories.numbering import number_branches
 from flr_volumetry.territories.roots import find_roots, given_roots
 from flr_volumetry.territories.skeleton import skeletonize
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from flr_volumetry.territories.lattice import Bool, Index, Points
 
 VESSELS = (Structure.PORTAL_VEIN, Structure.HEPATIC_VEINS)
+Labels = npt.NDArray[np.uint16]
 THIN = 2
+"""The middle of a territory is that of every so-manieth voxel along each axis."""
 MIN_TREE_MM = 10.0
 """A part of a vessel whose centrelines are together shorter than this is no tree (assumed)."""
 
@@ -66,15 +68,18 @@ def find_territories(
     -----
     Centrelines keep to the middle of the vessel and are found from the root outwards
     (`flr_volumetry.territories.skeleton`); lengths, radii and distances are in mm in the patient, on
-    sheared grids too. A liver voxel belongs to the branch whose nearest voxel lies nearest to it, of
-    several as near to the one with the lowest number: the geometric stand-in for perfusion of Selle et
-    al. (IEEE Trans Med Imaging 2002;21:1344). A portal trunk that divides feeds nothing of its own.
+    sheared grids too. A liver voxel belongs to the branch whose nearest voxel (or centreline, as the
+    weighting says) lies nearest to it: the geometric stand-in for perfusion of Selle et al. (IEEE Trans Med
+    Imaging 2002;21:1344). Of several as near it is the same one however the scan is stored. A portal trunk that divides feeds nothing of its own.
     """
     voxels = _voxels_of(liver, structure)
     upright = Upright.of(liver.grid)
     inside = np.ascontiguousarray(upright.turn(liver.voxels))
-    graph = voxel_graph(np.ascontiguousarray(upright.turn(voxels)), upright.steps)
-    roots = _roots(graph, liver, structure, upright, inside, root_mm)
+    cava_mm = _cava_mm(liver, upright) if structure is Structure.HEPATIC_VEINS else None
+    graph = voxel_graph(np.ascontiguousarray(upright.turn(voxels)), upright.steps, cava_mm)
+    i, j, k = graph.index.T
+    found = find_roots(graph, inside[i, j, k], graph.points[:, 2], structure, cava_mm)
+    roots = found if root_mm is None else _with_given(found, graph, upright, root_mm)
     pieces = branch_pieces(graph, skeletonize(graph, roots), roots, _beside(graph, inside, upright.steps))
     vessel = _Vessel(structure, graph, _only_trees(pieces, structure), inside, upright)
     labels, branches = _divided(vessel, weighting)
@@ -101,7 +106,7 @@ def with_territories(liver: Liver, territories: Territories) -> Liver:
     Returns
     -------
     Liver
-        With them in place of those it had of that vessel, and with their caveats behind its own.
+        With them, and their caveats, in place of those it had of that vessel.
 
     Raises
     ------
@@ -109,7 +114,9 @@ def with_territories(liver: Liver, territories: Territories) -> Liver:
         If they have the shape of another liver.
     """
     others = tuple(t for t in liver.territories if t.structure is not territories.structure)
-    return replace(liver, territories=(*others, territories), caveats=(*liver.caveats, *territories.caveats))
+    past = {caveat for t in liver.territories if t not in others for caveat in t.caveats}
+    caveats = (*(c for c in liver.caveats if c not in past), *territories.caveats)
+    return replace(liver, territories=(*others, territories), caveats=caveats)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,15 +127,27 @@ class _Vessel:
     inside: Bool
     upright: Upright
 
-    def feeding(self) -> Bool:
-        """Tell which voxels feed what lies around them."""
+    def seeds(self, weighting: Weighting) -> Index:
+        """Return for each voxel the piece that feeds what lies nearest to it; -1 for none."""
         pieces = self.tree.pieces
-        idle = np.zeros(len(pieces) + 1, dtype=np.bool_)
-        idle[-1] = True
+        feeds = np.ones(len(pieces) + 1, dtype=np.bool_)
+        feeds[-1] = False
         if self.structure is Structure.PORTAL_VEIN:
             parents = {piece.parent for piece in pieces}
-            idle[[n for n, p in enumerate(pieces) if p.parent < 0 and n in parents]] = True
-        return ~idle[self.tree.owner]
+            feeds[[n for n, p in enumerate(pieces) if p.parent < 0 and n in parents]] = False
+        at = np.full(self.inside.shape, -1, dtype=np.int64)
+        if weighting is Weighting.WALL:
+            feeding = feeds[self.tree.owner]
+            i, j, k = self.graph.index[feeding].T
+            at[i, j, k] = self.tree.owner[feeding]
+            return at
+        inverse = np.linalg.inv(self.upright.steps)
+        last: Index = np.array(at.shape) - 1
+        # The voxel at a fork is the parent's.
+        for n in reversed(np.flatnonzero(feeds[:-1]).tolist()):
+            i, j, k = np.clip(np.rint(pieces[n].points @ inverse.T).astype(np.int64), 0, last).T
+            at[i, j, k] = n
+        return at
 
 
 def _voxels_of(liver: Liver, structure: Structure) -> Bool:
@@ -153,25 +172,20 @@ def _voxels_of(liver: Liver, structure: Structure) -> Bool:
     return voxels
 
 
-def _roots(
-    graph: VoxelGraph,
-    liver: Liver,
-    structure: Structure,
-    upright: Upright,
-    inside: Bool,
-    root_mm: npt.ArrayLike | None,
-) -> Index:
+def _cava_mm(liver: Liver, upright: Upright) -> Points | None:
+    """Return the voxels of the vena cava, where it has a mask of its own, in the frame of the graph."""
     cava = next((v.voxels for v in liver.vessels if v.structure is Structure.IVC), None)
-    cava_mm = None
-    if cava is not None and cava.any():
-        cava_mm = np.argwhere(upright.turn(cava)) @ upright.steps.T
-    i, j, k = graph.index.T
-    found = find_roots(graph, inside[i, j, k], graph.points[:, 2], structure, cava_mm)
-    if root_mm is None:
-        return found
+    if cava is None or not cava.any():
+        return None
+    points: Points = np.argwhere(upright.turn(cava)) @ upright.steps.T
+    return points
+
+
+def _with_given(found: Index, graph: VoxelGraph, upright: Upright, root_mm: npt.ArrayLike) -> Index:
+    """Put the user's roots in place of those found on the same parts."""
     points = np.atleast_2d(np.asarray(root_mm, dtype=np.float64))
     if points.shape[1:] != (3,) or not np.isfinite(points).all():
-        raise LiverError(f"a root is one point of three finite numbers, got {root_mm}", reason="bad_root")
+        raise LiverError(f"a root is one point of three finite numbers, got {root_mm!r}", reason="bad_root")
     given = given_roots(graph, points - upright.origin_mm)
     others = [root for root in found.tolist() if graph.part[root] not in graph.part[given]]
     return np.array([*given.tolist(), *others], dtype=np.int64)
@@ -215,17 +229,15 @@ def _only_trees(pieces: Pieces, structure: Structure) -> Pieces:
 
 def _divided(vessel: _Vessel, weighting: Weighting) -> tuple[Labels, tuple[Branch, ...]]:
     """Divide the liver; number the branches by what they get."""
-    graph, pieces, steps = vessel.graph, vessel.tree.pieces, vessel.upright.steps
-    piece_at = np.full(vessel.inside.shape, -1, dtype=np.int64)
-    feeding = vessel.feeding()
-    i, j, k = graph.index[feeding].T
-    piece_at[i, j, k] = vessel.tree.owner[feeding]
-    nearest = nearest_seeds(vessel.inside, piece_at >= 0, steps)
-    found = piece_at[nearest.box].ravel()[nearest.at[vessel.inside[nearest.box]]]
+    pieces = vessel.tree.pieces
+    piece_at = vessel.seeds(weighting)
+    nearest = nearest_seeds(vessel.inside, piece_at >= 0, vessel.upright.steps)
+    found = piece_at[nearest.box].ravel()[nearest.at]
     fed = np.bincount(found, minlength=len(pieces))
     branches, number = number_branches(pieces, fed, vessel.upright.origin_mm)
-    seeds = np.append(number, 0).astype(np.uint16)[piece_at]
-    return labels_of(nearest, vessel.inside, seeds, steps), branches
+    labels = np.zeros(vessel.inside.shape, dtype=np.uint16)
+    labels[nearest.box][vessel.inside[nearest.box]] = number.astype(np.uint16)[found]
+    return labels, branches
 
 
 def _fed(labels: Labels, branches: tuple[Branch, ...], upright: Upright) -> Fed:
@@ -297,4 +309,8 @@ def _methods(structure: Structure, weighting: Weighting) -> tuple[str, ...]:
     )
 
 
-MEANING = {Weighting.WALL: "Every liver voxel belongs to the branch with the nearest vessel voxel"}
+MEANING = {
+    Weighting.WALL: "Every liver voxel belongs to the branch with the nearest vessel voxel",
+    Weighting.CENTRELINE: "Every liver voxel belongs to the branch with the nearest centreline, whatever its "
+    "radius",
+}

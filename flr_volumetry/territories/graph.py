@@ -20,7 +20,7 @@ TIP_SHARE = 0.7
 WINDOW, WINDOW_MM = 1.0, 1.5
 """Radii are averaged over so many depths of the vessel up and down a branch, at least over 1.5 mm."""
 SMOOTH_STEPS = 1.0
-"""Centrelines are smoothed over half the vessel's depth, at least over so many steps of the grid (assumed)."""
+"""Centrelines are smoothed over half the vessel's depth, at least over so many steps of the grid."""
 STEP_MM = 1.0
 
 

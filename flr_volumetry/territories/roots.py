@@ -11,7 +11,7 @@ import numpy.typing as npt
 from flr_volumetry.anatomy import Structure
 from flr_volumetry.errors import LiverError
 from flr_volumetry.territories.skeleton import end_depth, skeletonize, tips_of
-from flr_volumetry.territories.voxel_graph import ways_to
+from flr_volumetry.territories.voxel_graph import MOUTH_MM, ways_to
 
 if TYPE_CHECKING:
     from flr_volumetry.territories.lattice import Bool, Index, Points
@@ -24,8 +24,6 @@ OUTSIDE_MM = 5.0
 """An end counts as outside the liver if its vessel runs there for more than this (assumed)."""
 AS_WIDE = 0.7
 """Ends at least so wide, against the widest, may be the root (assumed)."""
-CAVA_MM = 10.0
-"""Hepatic veins begin at an end no further than this from the vena cava (assumed)."""
 LARGE_PART = 0.1
 """Separate parts of hepatic veins with more than this share of them have a root of their own (assumed)."""
 
@@ -177,8 +175,8 @@ class _Ends:
             from scipy.spatial import cKDTree
 
             near = np.asarray(cKDTree(cava).query(self.graph.points[voxel])[0])
-            if near.min() <= CAVA_MM:
-                return int(voxel[np.argmax(np.where(near <= CAVA_MM, end, -1.0))])
+            if near.min() <= MOUTH_MM:
+                return int(voxel[np.argmax(np.where(near <= MOUTH_MM, end, -1.0))])
         width = entry if entry.max() > 0 else end
         rank = self.up_mm[voxel] if upper else outside if entry.max() > 0 else end
         return int(voxel[np.argmax(np.where(width >= AS_WIDE * width.max(), rank, -np.inf))])

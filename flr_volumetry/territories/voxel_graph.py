@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from flr_volumetry.territories.lattice import Bool, Index, Points, neighbours, wall
+from flr_volumetry.territories.lattice import SAME_LENGTH, Bool, Index, Points, neighbours, wall
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 BRIDGED_MM = 5.0
 """Gaps in a vessel up to this are bridged, from voxel centre to voxel centre (assumed)."""
+MOUTH_MM = 10.0
+"""Hepatic veins begin no further than this from the vena cava, centre to centre of voxels (assumed)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +72,7 @@ class Ways:
     length_mm: Points = field(repr=False)
 
 
-def voxel_graph(voxels: Bool, steps: Points) -> VoxelGraph:
+def voxel_graph(voxels: Bool, steps: Points, mouth_mm: Points | None = None) -> VoxelGraph:
     """Make the graph of a vessel mask.
 
     Parameters
@@ -79,6 +81,9 @@ def voxel_graph(voxels: Bool, steps: Points) -> VoxelGraph:
         The mask, not empty.
     steps : (3, 3) ndarray
         Columns: the steps of its grid, mm; sheared grids too.
+    mouth_mm : (m, 3) ndarray or None
+        Points of the vessel that it opens into, in the frame of the graph's points, where that has a mask
+        of its own. Parts that both come near it are vessels of their own: no gap between them is bridged.
 
     Returns
     -------
@@ -93,7 +98,7 @@ def voxel_graph(voxels: Bool, steps: Points) -> VoxelGraph:
     depth = np.asarray(cKDTree(wall_points).query(points)[0])
     edges = _touching(voxels, index, steps)
     part = _parts(len(index), edges)
-    bridges = _bridges(points, part)
+    bridges = _bridges(points, part, _opening(points, part, mouth_mm))
     if len(bridges):
         edges = np.concatenate([edges, bridges])
         part = _parts(len(index), edges)
@@ -204,14 +209,27 @@ def _parts(n: int, edges: Index) -> Index:
     return rank[labels]
 
 
-def _bridges(points: Points, part: Index) -> Index:
+def _opening(points: Points, part: Index, mouth_mm: Points | None) -> Bool:
+    """Tell which parts come near the vessel that they open into."""
+    from scipy.spatial import cKDTree
+
+    opening = np.zeros(int(part.max()) + 1, dtype=np.bool_)
+    if mouth_mm is not None:
+        near = cKDTree(mouth_mm).query(points, distance_upper_bound=MOUTH_MM * (1 + SAME_LENGTH))[0]
+        opening[part[np.isfinite(near)]] = True
+    return opening
+
+
+def _bridges(points: Points, part: Index, opening: Bool) -> Index:
     """Pairs of voxels across the gaps between parts, the narrowest gaps first, no part twice connected."""
     from scipy.spatial import cKDTree
 
     gaps = []
     for number in range(1, int(part.max()) + 1):
         mine, others = np.flatnonzero(part == number), np.flatnonzero(part < number)
-        found = cKDTree(points[others]).query(points[mine], distance_upper_bound=BRIDGED_MM)
+        found = cKDTree(points[others]).query(
+            points[mine], distance_upper_bound=BRIDGED_MM * (1 + SAME_LENGTH)
+        )
         near, at = np.asarray(found[0]), np.asarray(found[1])
         for group in np.unique(part[others[at[np.isfinite(near)]]]):
             chosen = np.flatnonzero(np.isfinite(near))
@@ -222,7 +240,8 @@ def _bridges(points: Points, part: Index) -> Index:
     kept = []
     for _, one, other in sorted(gaps):
         a, b = joined[part[one]], joined[part[other]]
-        if a != b:
+        if a != b and not (opening[a] and opening[b]):
             joined[joined == a] = b
+            opening[b] |= opening[a]
             kept.append((one, other))
     return np.array(kept, dtype=np.int64).reshape(-1, 2)
