@@ -141,11 +141,28 @@ class TerritoryEntry(Section):
 
     kind: Literal["territory"]
     structure: Literal["portal_vein", "hepatic_veins"]
-    branches: list[int | str] = Field(min_length=1)
+    branches: list[int | str] | None = Field(default=None, min_length=1)
+    lesions: list[int] | None = Field(default=None, min_length=1)
+    margin_mm: float | None = None
+
+    @model_validator(mode="after")
+    def _branches_or_lesions(self) -> TerritoryEntry:
+        given = {key for key in ("branches", "lesions", "margin_mm") if getattr(self, key) is not None}
+        if given not in ({"branches"}, {"lesions", "margin_mm"}):
+            raise ValueError(
+                "a territory needs branches, or lesions and margin_mm: then it is that of the branches that "
+                "feed these lesions and the margin"
+            )
+        return self
 
     def value(self, files: PlanFiles | None) -> Resection:
         """Return it as a value of the core."""
-        return TerritoryResection(Structure(self.structure), tuple(self.branches))
+        return TerritoryResection(
+            Structure(self.structure),
+            tuple(self.branches or ()),
+            tuple(self.lesions or ()),
+            self.margin_mm or 0.0,
+        )
 
 
 class AnatomicalPlaneEntry(Section):

@@ -77,11 +77,9 @@ def _resection(cut: Resection) -> Json:
         case SegmentResection():
             return {"kind": "segments", "name": cut.name, "segments": sorted(cut.segments)}
         case TerritoryResection():
-            return {
-                "kind": "territory",
-                "structure": cut.structure.value,
-                "branches": list(cut.branches),
-            }
+            found = {"lesions": list(cut.lesions), "margin_mm": float(cut.margin_mm)} if cut.lesions else {}
+            named = {"structure": cut.structure.value, "branches": list(cut.branches)}
+            return {"kind": "territory", **named, **found}
         case WedgeResection() | Ablation():
             kind = "wedge" if isinstance(cut, WedgeResection) else "ablation"
             return {"kind": kind, "lesions": list(cut.lesions), "margin_mm": float(cut.margin_mm)}

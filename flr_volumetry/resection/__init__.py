@@ -2,6 +2,7 @@
 
 from flr_volumetry.resection.area import CutArea, cut_surface
 from flr_volumetry.resection.cut import beyond, resect
+from flr_volumetry.resection.feeding import BranchShare, FeedingBranches, feeding_branches
 from flr_volumetry.resection.gap import Gap, distance_to
 from flr_volumetry.resection.margin import LesionMargin, longest_diameter_mm, margins
 from flr_volumetry.resection.partition import Partition, Piece
@@ -30,9 +31,11 @@ from flr_volumetry.resection.surfaces import BezierSurface, ClosedCurve, Surface
 __all__ = [
     "Ablation",
     "BezierSurface",
+    "BranchShare",
     "ClosedCurve",
     "Combine",
     "CutArea",
+    "FeedingBranches",
     "Gap",
     "LesionMargin",
     "LiveVolumes",
@@ -58,6 +61,7 @@ __all__ = [
     "beyond",
     "cut_surface",
     "distance_to",
+    "feeding_branches",
     "lesion_surface",
     "longest_diameter_mm",
     "margins",

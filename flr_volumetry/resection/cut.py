@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flr_volumetry.anatomy import SEGMENTS
-from flr_volumetry.errors import Caveat, PlanError
+from flr_volumetry.errors import Caveat
 from flr_volumetry.images import Box, Grid, bounding_box, to_grid
 from flr_volumetry.liver.checks import NEGLIGIBLE_ML, part_sizes_ml
+from flr_volumetry.resection.feeding import branches_of, with_branches
 from flr_volumetry.resection.mesh_cut import beyond_surface
 from flr_volumetry.resection.named import futile, in_order, require_segments, segments_for, territories_for
 from flr_volumetry.resection.partition import REMNANT, Partition, Piece
@@ -28,7 +29,7 @@ from flr_volumetry.resection.plan import (
     TerritoryResection,
     WedgeResection,
 )
-from flr_volumetry.resection.wedge import zone
+from flr_volumetry.resection.wedge import around_lesions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,6 +92,7 @@ def resect(liver: Liver, plan: ResectionPlan, *, surfaces: Mapping[int, Patches]
     >>> [(piece.kind.value, round(piece.count * grid.voxel_ml)) for piece in partition.pieces]
     [('remnant', 800), ('resected', 200)]
     """
+    plan, chosen = with_branches(liver, plan)
     labels = liver.voxels.astype(np.uint8, order="F")
     pieces: list[Piece] = []
     left = int(np.count_nonzero(liver.voxels))
@@ -111,7 +113,7 @@ def resect(liver: Liver, plan: ResectionPlan, *, surfaces: Mapping[int, Patches]
         labels,
         (remnant, *pieces),
         plan,
-        tuple(_caveats(liver, labels, plan)),
+        (*_caveats(liver, labels, plan), *chosen),
         tuple(_methods(plan)),
     )
 
@@ -167,7 +169,7 @@ def taken_by(
         case RemnantResection():
             return whole, ~to_grid(resection.mask, liver.grid).voxels
         case WedgeResection() | Ablation():
-            return _around_lesions(liver, resection, where, surfaces or {})
+            return around_lesions(liver, resection, where, surfaces or {})
 
 
 def beyond(plane: Plane, grid: Grid) -> Voxels:
@@ -230,32 +232,11 @@ def _in_segments(liver: Liver, cut: SegmentResection, where: str) -> Voxels:
 
 
 def _in_territory(liver: Liver, cut: TerritoryResection, where: str) -> Voxels:
-    territories = territories_for(cut, liver, where)
+    territories = territories_for(cut.structure, liver, where)
     goes = np.zeros(len(territories.branches) + 1, dtype=bool)
-    goes[list(territories.behind(cut.branches))] = True
+    goes[list(territories.behind(branches_of(cut, liver)))] = True
     labels = territories.labels.ravel(order="F")
     return np.asarray(goes[labels].reshape(territories.labels.shape, order="F"))
-
-
-def _around_lesions(
-    liver: Liver, cut: WedgeResection | Ablation, where: str, surfaces: Mapping[int, Patches]
-) -> tuple[Box, Voxels]:
-    known = {lesion.number: lesion for lesion in liver.lesions}
-    absent = [n for n in cut.lesions if n not in known]
-    if absent:
-        names = ", ".join(f"{n} ({lesion.name})" for n, lesion in known.items()) or "none"
-        raise PlanError(
-            f"{where}: there is no lesion {', '.join(map(str, absent))}; the case has {names}.",
-            reason="unknown_lesion",
-        )
-    zones = [zone(known[n], cut.margin_mm, liver.grid, surface=surfaces.get(n)) for n in cut.lesions]
-    low = [min(b[axis].start for b, _ in zones) for axis in range(3)]
-    high = [max(b[axis].stop for b, _ in zones) for axis in range(3)]
-    goes = np.zeros([b - a for a, b in zip(low, high, strict=True)], dtype=bool, order="F")
-    for box, taken in zones:
-        inner = tuple(slice(s.start - a, s.stop - a) for s, a in zip(box, low, strict=True))
-        goes[inner] |= taken
-    return (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])), goes
 
 
 def _caveats(liver: Liver, labels: npt.NDArray[np.uint8], plan: ResectionPlan) -> list[Caveat]:

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from flr_volumetry.anatomy import Structure
     from flr_volumetry.liver import Liver, Territories
     from flr_volumetry.resection.plan import (
         Resection,
         ResectionPlan,
         SegmentResection,
-        TerritoryResection,
     )
 
 MOST_PIECES = 254
@@ -133,13 +133,13 @@ def require_segments(cut: SegmentResection, present: Collection[int], where: str
         )
 
 
-def territories_for(cut: TerritoryResection, liver: Liver, where: str) -> Territories:
+def territories_for(structure: Structure, liver: Liver, where: str) -> Territories:
     """Return the territories that a resection is cut from.
 
     Parameters
     ----------
-    cut : TerritoryResection
-        What the plan says.
+    structure : Structure
+        The vessel.
     liver : Liver
         Whose branches they are.
     where : str
@@ -155,7 +155,7 @@ def territories_for(cut: TerritoryResection, liver: Liver, where: str) -> Territ
     PlanError
         If they are not known.
     """
-    territories = liver.territories_of(cut.structure)
+    territories = liver.territories_of(structure)
     if territories is None:
         raise PlanError(
             f"{where} needs the territories of that vessel, and they are not known. Give its mask under "

@@ -332,27 +332,47 @@ class TerritoryResection:
         The portal vein or the hepatic veins.
     branches : tuple of int or str
         The branches ligated, by number, path or name (`flr_volumetry.liver.Territories.branch`); all
-        that comes from them goes too.
+        that comes from them goes too. Empty to have them found for the lesions.
+    lesions : tuple of int
+        Lesions for which the branches are, or were, chosen: the smallest set that feeds them and the
+        margin (`flr_volumetry.resection.feeding_branches`).
+    margin_mm : float
+        Around these lesions.
 
     Raises
     ------
     PlanError
-        If no branch is named.
+        If neither a branch nor a lesion is named, or the margin is negative or without lesions.
     """
 
     structure: Structure
-    branches: tuple[int | str, ...]
+    branches: tuple[int | str, ...] = ()
+    lesions: tuple[int, ...] = ()
+    margin_mm: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.branches:
-            raise PlanError("a territory resection needs at least one branch", reason="no_branch")
+        if not self.branches and not self.lesions:
+            raise PlanError(
+                "a territory resection needs at least one branch, or a lesion", reason="no_branch"
+            )
+        if self.lesions:
+            lesions = _require_lesions(self.lesions, self.margin_mm, "territory")
+            object.__setattr__(self, "lesions", lesions)
+        elif self.margin_mm:
+            raise PlanError(
+                "a territory's margin is one around lesions, and none is named", reason="no_lesion"
+            )
 
     @property
     def title(self) -> str:
         """What the report calls it."""
-        names = ", ".join(map(str, self.branches))
+        vessel = self.structure.value.replace("_", " ")
+        fed = f"{_lesion_list(self.lesions)} with {self.margin_mm:g} mm" if self.lesions else ""
+        if not self.branches:
+            return f"territory of the {vessel} branches of {fed}"
         many = "es" if len(self.branches) > 1 else ""
-        return f"territory of {self.structure.value.replace('_', ' ')} branch{many} {names}"
+        names = ", ".join(map(str, self.branches))
+        return f"territory of {vessel} branch{many} {names}" + (f", those of {fed}" if fed else "")
 
 
 Resection = (

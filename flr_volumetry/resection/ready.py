@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from flr_volumetry.errors import PlanError
 from flr_volumetry.resection.cut import kind_of, resect, taken_by
+from flr_volumetry.resection.feeding import branches_of
 from flr_volumetry.resection.lines import LiverLines, lines_of_rows
 from flr_volumetry.resection.margin import LesionMargin, margins
 from flr_volumetry.resection.mesh_cut import surface_parts
@@ -326,7 +327,8 @@ class ReadyLiver:
                 require_segments(cut, [int(n) for n in np.unique(labels) if n], where)
                 return Codes(np.isin(labels, list(cut.segments)))
             case TerritoryResection():
-                behind = territories_for(cut, self.liver, where).behind(cut.branches)
+                territories = territories_for(cut.structure, self.liver, where)
+                behind = territories.behind(branches_of(cut, self.liver, self.surfaces))
                 return Codes(np.isin(rows.layer(cut.structure.value), list(behind)))
             case SurfaceResection():
                 return self._beyond(cut)

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from flr_volumetry.errors import PlanError
 from flr_volumetry.resection.subvoxel import lesion_surface, reach
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flr_volumetry.images import Box, Grid
-    from flr_volumetry.liver import Lesion
+    from flr_volumetry.liver import Lesion, Liver
+    from flr_volumetry.resection.plan import Ablation, WedgeResection
     from flr_volumetry.resection.quadrics import Patches
 
 Voxels = npt.NDArray[np.bool_]
@@ -56,6 +60,52 @@ def zone(
     taken |= sure
     taken[tuple(at[distance <= margin_mm + DISTANCE_ATOL_MM].T)] = True
     return box, taken
+
+
+def around_lesions(
+    liver: Liver, cut: WedgeResection | Ablation, where: str, surfaces: Mapping[int, Patches]
+) -> tuple[Box, Voxels]:
+    """Find the voxels within a margin of several lesions.
+
+    Parameters
+    ----------
+    liver : Liver
+        With these lesions.
+    cut : WedgeResection or Ablation
+        Which lesions, and the margin.
+    where : str
+        Which resection of the plan it is, for the message.
+    surfaces : mapping of int to Patches
+        Surfaces of lesions, by number, as far as they are at hand.
+
+    Returns
+    -------
+    tuple of slice
+        A box of the liver's grid.
+    ndarray of bool
+        Which voxels in it, liver or not.
+
+    Raises
+    ------
+    PlanError
+        If a lesion is not there.
+    """
+    known = {lesion.number: lesion for lesion in liver.lesions}
+    absent = [n for n in cut.lesions if n not in known]
+    if absent:
+        names = ", ".join(f"{n} ({lesion.name})" for n, lesion in known.items()) or "none"
+        raise PlanError(
+            f"{where}: there is no lesion {', '.join(map(str, absent))}; the case has {names}.",
+            reason="unknown_lesion",
+        )
+    zones = [zone(known[n], cut.margin_mm, liver.grid, surface=surfaces.get(n)) for n in cut.lesions]
+    low = [min(b[axis].start for b, _ in zones) for axis in range(3)]
+    high = [max(b[axis].stop for b, _ in zones) for axis in range(3)]
+    goes = np.zeros([b - a for a, b in zip(low, high, strict=True)], dtype=bool, order="F")
+    for box, taken in zones:
+        inner = tuple(slice(s.start - a, s.stop - a) for s, a in zip(box, low, strict=True))
+        goes[inner] |= taken
+    return (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])), goes
 
 
 def _bounded(lesion: Voxels, margin_mm: float, grid: Grid) -> tuple[Voxels, Voxels]:

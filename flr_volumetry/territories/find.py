@@ -70,7 +70,8 @@ def find_territories(
     (`flr_volumetry.territories.skeleton`); lengths, radii and distances are in mm in the patient, on
     sheared grids too. A liver voxel belongs to the branch whose nearest voxel (or centreline, as the
     weighting says) lies nearest to it: the geometric stand-in for perfusion of Selle et al. (IEEE Trans Med
-    Imaging 2002;21:1344). Of several as near it is the same one however the scan is stored. A portal trunk that divides feeds nothing of its own.
+    Imaging 2002;21:1344). Of several as near it is the same one however the scan is
+    stored. A portal trunk that divides feeds nothing of its own.
     """
     voxels = _voxels_of(liver, structure)
     upright = Upright.of(liver.grid)

@@ -293,6 +293,18 @@ def test_a_file_is_read_once_and_told_once(drawn):
         ({"kind": "curve", "points_mm": "one of it", "towards_mm": RIGHT}, PlanError, "at least 4 points"),
         ({"kind": "territory", "structure": "ivc", "branches": [1]}, CaseError, "'portal_vein' or"),
         ({"kind": "territory", "structure": "portal_vein", "branches": []}, CaseError, "branches"),
+        ({"kind": "territory", "structure": "portal_vein"}, CaseError, "branches, or lesions and margin_mm"),
+        (
+            {"kind": "territory", "structure": "portal_vein", "branches": [1], "lesions": [1]},
+            CaseError,
+            "branches, or lesions and margin_mm",
+        ),
+        ({"kind": "territory", "structure": "portal_vein", "lesions": [1]}, CaseError, "margin_mm"),
+        (
+            {"kind": "territory", "structure": "portal_vein", "lesions": [1], "margin_mm": -1},
+            PlanError,
+            "margin",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(drawn, resection, error, said):
@@ -306,6 +318,13 @@ def test_a_territory_names_its_branches():
     resection = {"kind": "territory", "structure": "portal_vein", "branches": [3, "right"]}
     case = case_of(resection, folder=SAMPLE)
     assert case.plan().stages[0].resections == (TerritoryResection(Structure.PORTAL_VEIN, (3, "right")),)
+
+
+def test_a_territory_names_lesions_instead():
+    """Its branches are found when the plan is carried out."""
+    resection = {"kind": "territory", "structure": "hepatic_veins", "lesions": [2, 1], "margin_mm": 5}
+    (cut,) = case_of(resection, folder=SAMPLE).plan().stages[0].resections
+    assert cut == TerritoryResection(Structure.HEPATIC_VEINS, (), (1, 2), 5.0)
 
 
 def test_a_plan_is_checked_before_its_files_are_read(tmp_path):
