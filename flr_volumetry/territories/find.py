@@ -128,7 +128,7 @@ class _Vessel:
     inside: Bool
     upright: Upright
 
-    def seeds(self, weighting: Weighting) -> Index:
+    def seeds(self, weighting: Weighting) -> npt.NDArray[np.int32]:
         """Return for each voxel the piece that feeds what lies nearest to it; -1 for none."""
         pieces = self.tree.pieces
         feeds = np.ones(len(pieces) + 1, dtype=np.bool_)
@@ -136,7 +136,7 @@ class _Vessel:
         if self.structure is Structure.PORTAL_VEIN:
             parents = {piece.parent for piece in pieces}
             feeds[[n for n, p in enumerate(pieces) if p.parent < 0 and n in parents]] = False
-        at = np.full(self.inside.shape, -1, dtype=np.int64)
+        at = np.full(self.inside.shape, -1, dtype=np.int32)
         if weighting is Weighting.WALL:
             feeding = feeds[self.tree.owner]
             i, j, k = self.graph.index[feeding].T

@@ -68,10 +68,10 @@ def skeletonize(graph: VoxelGraph, roots: Index) -> Skeleton:
     tracer = _Tracer(graph, ways)
     for root in roots.tolist():
         tracer.take([root])
-    for tip in np.argsort(-ways.length_mm, kind="stable").tolist():
-        if ways.length_mm[tip] <= 0:
-            break
-        tracer.follow(tip)
+    furthest = np.argsort(-ways.length_mm, kind="stable")
+    for tip in furthest[: np.count_nonzero(ways.length_mm > 0)].tolist():
+        if tracer.state[tip] == FREE:
+            tracer.follow(tip)
     nearest = np.array(tracer.nearest)
     owner = nearest[first_along(ways.before, nearest >= 0)]
     return Skeleton(tuple(np.array(path) for path in tracer.paths), owner)
@@ -101,8 +101,6 @@ class _Tracer:
         while self.state[at] == FREE:
             way.append(at)
             at = self.before[at]
-        if not way:
-            return
         if self.state[at] == TUBE:
             attached = int(self.nearest[at])
             if self.length[tip] - self.length[at] > self.graph.depth_mm[attached] + self.spur_mm:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from flr_volumetry.images import bounding_box
 from flr_volumetry.territories.lattice import SAME_LENGTH, Bool, Index, Points, neighbours, wall
 
 if TYPE_CHECKING:
@@ -92,10 +93,15 @@ def voxel_graph(voxels: Bool, steps: Points, mouth_mm: Points | None = None) -> 
     """
     from scipy.spatial import cKDTree
 
+    # Told of the transposed array: it lies in memory the other way about.
+    box = (bounding_box(voxels.T) or ())[::-1]
+    start = np.array([s.start for s in box])
+    voxels = voxels[box]
     index = np.argwhere(voxels)
-    points = index @ steps.T
+    points = (index + start) @ steps.T
     inner, wall_points = wall(voxels, steps)
-    depth = np.asarray(cKDTree(wall_points).query(points)[0])
+    wall_points = wall_points + start @ steps.T
+    depth = np.asarray(cKDTree(wall_points).query(points, workers=-1)[0])
     edges = _touching(voxels, index, steps)
     part = _parts(len(index), edges)
     bridges = _bridges(points, part, _opening(points, part, mouth_mm))
@@ -107,7 +113,7 @@ def voxel_graph(voxels: Bool, steps: Points, mouth_mm: Points | None = None) -> 
         np.ravel_multi_index(tuple(index.T), shape), np.ravel_multi_index(tuple(inner.T), shape)
     )
     coarse = float(np.linalg.norm(steps, axis=0).max())
-    return VoxelGraph(index, points, depth, edges, part, wall_points, beside, coarse, len(bridges))
+    return VoxelGraph(index + start, points, depth, edges, part, wall_points, beside, coarse, len(bridges))
 
 
 def ways_to(graph: VoxelGraph, roots: Index) -> Ways:
