@@ -37,7 +37,8 @@ LOW_MM = 30.0
 BEARING_DEG = 15.0
 """Hepatic veins whose territories lie in directions closer to each other get no name (assumed)."""
 CAVA_MM = 7.5
-"""A vessel at least so wide in radius is the vena cava (assumed)."""
+"""A vessel at least so wide in radius, in its outer half, is the vena cava (assumed): the right hepatic vein is
+wide where it opens."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,7 +185,7 @@ def _name_hepatic(tree: _Named) -> None:
     whole = 0
     veins = list(tree.children[0])
     mouth = tree.branches[0].points_mm[0]
-    while wide := [n for n in veins if tree.branches[n - 1].radius_mm.mean() >= CAVA_MM]:
+    while wide := [n for n in veins if _outer_radius_mm(tree.branches[n - 1]) >= CAVA_MM]:
         if not tree.names[0] and wide[0] == 1:
             tree.name(1, CAVA)
         mouth = tree.branches[wide[0] - 1].points_mm.mean(axis=0)
@@ -208,6 +209,10 @@ def _name_hepatic(tree: _Named) -> None:
     if names and min(np.diff(bearings)) >= BEARING_DEG:
         for number, name in zip(upper, names, strict=True):
             tree.name(number, name)
+
+
+def _outer_radius_mm(branch: Branch) -> float:
+    return float(np.median(branch.radius_mm[len(branch.radius_mm) // 2 :]))
 
 
 def _bearing(away: Points) -> float:
