@@ -4,7 +4,7 @@ Two other ways are written here. One adds the three terms of a plane's distance 
 and counts by label. The other is the method of Slicer-Liver (its LiverVolumetry module): the surface
 is sampled at 500 x 500 points or more, each point makes its voxel a barrier, and a region is grown
 from a seed on either side; the barrier belongs to neither. Both get the cropped liver, as ours does.
-Vessel territories have their own module; the search is timed on the phantom, and on ircad17 where it is at hand.
+Vessel territories have a module of their own; the search is timed on the same liver.
 """
 
 from __future__ import annotations

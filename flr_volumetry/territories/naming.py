@@ -37,8 +37,8 @@ LOW_MM = 30.0
 BEARING_DEG = 15.0
 """Hepatic veins whose territories lie in directions closer to each other get no name (assumed)."""
 CAVA_MM = 7.5
-"""A vessel at least so wide in radius, in its outer half, is the vena cava (assumed): the right hepatic vein is
-wide where it opens."""
+"""A vessel at least so wide in radius in its outer half is the vena cava (assumed): the right hepatic vein
+is wide where it opens."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
