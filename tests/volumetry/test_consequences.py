@@ -60,7 +60,8 @@ def tree(liver, structure=Structure.PORTAL_VEIN):
 
 def finding_of(one_rule, value):
     state = State.CLEAR_ABOVE if value is not None else State.NOT_EVALUABLE
-    return Finding(one_rule, "p", value, None, None, None, None, None, state)
+    margin_ml = None if value is None else 0.0
+    return Finding(one_rule, "p", value, None, None, margin_ml, None, None, state)
 
 
 def slab(low, high):
