@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from flr_volumetry.volumetry.consequences import Consequences
 
 GROSS_INDEX = "flr_of_total"
-"""Counts lesions that stay, and so is not made of the functional remnant."""
+"""Counts lesions that stay, and where some do is not made of the functional remnant."""
+SAME_ML = 1e-6
 
 
 def judge_congestion(
-    findings: Sequence[Finding], consequences: Consequences, *, remnant_functional_ml: float
+    findings: Sequence[Finding],
+    consequences: Consequences,
+    *,
+    remnant_functional_ml: float,
+    remnant_ml: float | None = None,
 ) -> tuple[CongestionFinding, ...]:
     """Judge each rule again with the congested part of the remnant counted at less.
 
@@ -29,6 +34,8 @@ def judge_congestion(
         With the effective remnant; without known outflow there is nothing to judge.
     remnant_functional_ml : float
         FLR (D5), mL.
+    remnant_ml : float or None
+        The remnant with lesions in it (D4), mL; only where it is the same are ratios of it judged too.
 
     Returns
     -------
@@ -43,6 +50,7 @@ def judge_congestion(
     only with it, reconstruction is to be considered; if not even then, augmentation comes first.
     """
     outflow = consequences.outflow
+    whole = remnant_ml is not None and abs(remnant_ml - remnant_functional_ml) <= SAME_ML
     if outflow is None or outflow.ml == 0:
         return ()
     return tuple(
@@ -50,7 +58,7 @@ def judge_congestion(
         for finding in findings
         if finding.state is not State.NOT_EVALUABLE
         and finding.volumetric
-        and finding.rule.index != GROSS_INDEX
+        and (whole or finding.rule.index != GROSS_INDEX)
     )
 
 

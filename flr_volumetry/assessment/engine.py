@@ -103,6 +103,7 @@ def assess(
         *(tissue_caveats(tissue) if tissue is not None else ()),
         *table.caveats,
         *_chemotherapy_caveats(findings, patient),
+        *pathway.caveats,
         *_spread_caveats(findings, table, estimates),
     )
     mapped = patient.function.map_share if patient.function is not None else None
@@ -119,7 +120,10 @@ def assess(
             *(mapped.methods if mapped is not None else ()),
         ),
         congestion=judge_congestion(
-            findings, cut.consequences, remnant_functional_ml=volumes.remnant_functional_ml
+            findings,
+            cut.consequences,
+            remnant_functional_ml=volumes.remnant_functional_ml,
+            remnant_ml=volumes.remnant_ml,
         )
         if cut is not None
         else (),

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from flr_volumetry.assessment.model import State
+from flr_volumetry.errors import Caveat
 from flr_volumetry.volumetry.forecast import (
     FORECAST_WEEKS,
     SEED_GROWTH,
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flr_volumetry.assessment.indices import IndexTable
-    from flr_volumetry.assessment.model import Finding, Rule
+    from flr_volumetry.assessment.model import Finding, Index, Rule
     from flr_volumetry.resection import ResectionPlan
     from flr_volumetry.volumetry.forecast import Forecast, GrowthModel
     from flr_volumetry.volumetry.measure import LiverVolumes
     from flr_volumetry.volumetry.patient import Patient
 
-GROSS_INDEX = "flr_of_total"
-"""Counts lesions that stay, which do not grow as liver does."""
+SAME_ML = 1e-6
+"""Less than any voxel: a remnant with lesions in it differs by more, and they do not grow as liver does."""
 PROCEDURES = {
     "pve": Technique.PVE,
     "pvl": Technique.PVE,
@@ -79,6 +80,10 @@ class RuleForecast:
     need: GrowthNeed
     probabilities: tuple[tuple[float, float], ...]
 
+    def at(self, weeks: float) -> float | None:
+        """Return the probability of having reached it by a week of the forecast, or None for another week."""
+        return next((p for w, p in self.probabilities if w == weeks), None)
+
 
 @dataclass(frozen=True, slots=True)
 class ProtocolNeed:
@@ -109,11 +114,14 @@ class GrowthOption:
         What was assumed of it.
     bands : tuple of Band
         The remnant at the weeks of the forecast.
+    rules : tuple of RuleForecast
+        As those of the pathway, by this technique.
     """
 
     technique: Technique
     model: GrowthModel
     bands: tuple[Band, ...]
+    rules: tuple[RuleForecast, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +150,8 @@ class Pathway:
         Every technique, this one included.
     methods : tuple of str
         Sentences for the methods section.
+    caveats : tuple of Caveat
+        A procedure that is not known.
     """
 
     technique: Technique
@@ -154,6 +164,7 @@ class Pathway:
     needs: tuple[ProtocolNeed, ...]
     options: tuple[GrowthOption, ...]
     methods: tuple[str, ...]
+    caveats: tuple[Caveat, ...] = ()
 
 
 def embolization_pathway(
@@ -205,7 +216,11 @@ def embolization_pathway(
         curve=tuple(growth.at(0.5 * n) for n in range(int(2 * weeks[-1]) + 1)),
         rules=tuple(_rules(findings, table, growth, weeks)),
         needs=tuple(_needs(findings)),
-        options=tuple(GrowthOption(t, f.model, tuple(f.at(w) for w in weeks)) for t, f in every.items()),
+        options=tuple(
+            GrowthOption(t, f.model, tuple(f.at(w) for w in weeks), tuple(_rules(findings, table, f, weeks)))
+            for t, f in every.items()
+        ),
+        caveats=tuple(_unknown(plan)),
         methods=(_sentence(growth.model, cirrhosis=cirrhosis),),
     )
 
@@ -218,13 +233,28 @@ def _planned(plan: ResectionPlan | None) -> tuple[Technique | None, float | None
     return None, None
 
 
+def _unknown(plan: ResectionPlan | None) -> list[Caveat]:
+    """Point out a procedure of which no growth is known: the forecast then shows another."""
+    names = [s.after.procedure for s in plan.stages if s.after] if plan is not None else []
+    return [
+        Caveat(
+            "growth_of_procedure_unknown",
+            f"No growth is known of the procedure {name!r} before a stage; forecast are "
+            f"{', '.join(PROCEDURES)}. "
+            "What is shown is portal vein embolization, as what it could do.",
+        )
+        for name in names
+        if name.lower() not in PROCEDURES
+    ]
+
+
 def _rules(
     findings: Sequence[Finding], table: IndexTable, growth: Forecast, weeks: tuple[float, ...]
 ) -> list[RuleForecast]:
-    found = []
+    found, flr = [], table.find("flr")
     for finding in findings:
         index = table.find(finding.rule.index)
-        if finding.value is None or index is None or finding.rule.index == GROSS_INDEX:
+        if finding.value is None or index is None or not _same_remnant(index, flr):
             continue
         asked_ml = finding.rule.threshold * index.denominator_amount
         needed = finding.required_growth or 0.0
@@ -239,6 +269,11 @@ def _rules(
             )
         )
     return found
+
+
+def _same_remnant(index: Index, flr: Index | None) -> bool:
+    """Tell whether a ratio counts the functional remnant, and no lesions that stay in it."""
+    return flr is not None and abs(index.numerator_ml - flr.numerator_ml) <= SAME_ML
 
 
 def growth_need(required_growth: float) -> GrowthNeed:

@@ -12,7 +12,7 @@ from flr_volumetry.resection import Ablation, WedgeResection
 
 if TYPE_CHECKING:
     from flr_volumetry.assessment.model import Rule
-    from flr_volumetry.assessment.pathway import Pathway, RuleForecast
+    from flr_volumetry.assessment.pathway import Pathway
     from flr_volumetry.assessment.systems.facts import Facts
     from flr_volumetry.volumetry.forecast import Band
     from flr_volumetry.volumetry.measure import LesionFacts
@@ -222,14 +222,10 @@ def _band(pathway: Pathway | None, weeks: float | None) -> Band | None:
 def _rules(pathway: Pathway | None, weeks: float | None) -> list[tuple[Rule, str, float, float]]:
     found = []
     for forecast in pathway.rules if pathway is not None else ():
-        probability = _at(forecast, weeks)
+        probability = forecast.at(weeks) if weeks is not None else None
         if probability is not None:
             found.append((forecast.rule, forecast.protocol, forecast.required_growth, probability))
     return found
-
-
-def _at(forecast: RuleForecast, weeks: float | None) -> float | None:
-    return next((p for w, p in forecast.probabilities if w == weeks), None)
 
 
 def _predictors(facts: Facts) -> tuple[Predictor, ...]:

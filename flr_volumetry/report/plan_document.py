@@ -195,7 +195,12 @@ def pathway_json(pathway: Pathway | None) -> Json:
             }
         ],
         "options": [
-            {"technique": o.technique.value, "model": _model(o.model), "bands": [_band(b) for b in o.bands]}
+            {
+                "technique": o.technique.value,
+                "model": _model(o.model),
+                "bands": [_band(b) for b in o.bands],
+                "rules": [_rule_forecast(r) for r in o.rules],
+            }
             for o in pathway.options
         ],
         "needs": [{"protocol": n.protocol, "state": n.state.value} for n in pathway.needs],

@@ -328,6 +328,9 @@ def _growth(pathway: Pathway) -> RenderableType:
     table.add_row(
         Text("central 80 %"), *(f"{b.band_80_ml[0]:.0f} to {b.band_80_ml[1]:.0f} mL" for b in pathway.bands)
     )
+    for need in pathway.needs:
+        said = wording.NEEDS[need.state].split(":")[0]
+        table.add_row(Text(wording.clean(f"growth first, by {need.protocol}")), Text(said))
     for rule in pathway.rules:
         if rule.required_growth:
             needed = wording.quantity(rule.required_growth, "fraction")

@@ -106,6 +106,15 @@ ANSWERS = {
 }
 
 
+NEEDS = {
+    State.CLEAR_BELOW: "indicated by volume: some rule asks for more than the remnant has",
+    State.BORDERLINE: "borderline: some rule is close to its threshold, none clearly missed",
+    State.CLEAR_ABOVE: "not indicated by volume: every rule is clearly reached",
+    State.NOT_EVALUABLE: "no rule of volume could be evaluated",
+}
+"""What a protocol's worst rule says of growth before the operation; evidence, never an order."""
+
+
 def clean(text: str) -> str:
     """Replace control and text-direction characters, which could hide or forge what is shown.
 

@@ -113,8 +113,28 @@ def test_cirrhosis_lowers_the_forecast_and_says_so():
 
 def test_rules_on_the_gross_remnant_and_rules_without_a_value_have_no_forecast():
     off = rule("sflr_t3", 0.3, id="off", enabled=False, note="no")
-    found = pathway(rule("flr_of_total", 0.3, id="gross"), off, rule(id="mine"))
-    assert [r.rule.id for r in found.rules] == ["mine"]
+    rules = (rule("flr_of_total", 0.3, id="gross"), off, rule(id="mine"))
+    left = assess(liver(remnant=350.0, tumour_left=10.0), NORMAL, [protocol(*rules)]).pathway
+    assert [r.rule.id for r in left.rules] == ["mine"]
+    assert [r.rule.id for r in pathway(*rules).rules] == ["gross", "mine"]
+
+
+def test_each_technique_has_its_own_probabilities():
+    """Those of the plan's technique are those of the pathway; ALPPS grows more than PVE."""
+    found = pathway(rule(threshold=0.30, id="short"))
+    by_technique = {o.technique: o.rules for o in found.options}
+    assert by_technique[Technique.PVE] == found.rules
+    pve, alpps = (by_technique[t][0].at(4) for t in (Technique.PVE, Technique.ALPPS))
+    assert 0 < pve < alpps < 1
+    assert found.rules[0].at(5) is None
+
+
+def test_a_procedure_of_which_no_growth_is_known_is_pointed_out():
+    """A misspelt one is not silently taken for another."""
+    said = pathway(rule(), cut=planned(None, Waiting("pv embolisation", 3.0)))
+    assert [c.code for c in said.caveats] == ["growth_of_procedure_unknown"]
+    assert not said.planned
+    assert pathway(rule(), cut=planned(None, Waiting("LVD", 3.0))).caveats == ()
 
 
 def test_a_protocol_points_to_embolization_by_its_worst_rule():

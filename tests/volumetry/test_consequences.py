@@ -262,6 +262,9 @@ def test_rules_on_the_gross_remnant_and_rules_without_a_value_are_left_out():
     gross = finding_of(rule(index="flr_of_total", threshold=0.25), value=0.5)
     bare = finding_of(rule(index="flr", threshold=0.25), value=None)
     assert judge_congestion([gross, bare], found, remnant_functional_ml=200.0) == ()
+    assert judge_congestion([gross, bare], found, remnant_functional_ml=200.0, remnant_ml=201.0) == ()
+    same = judge_congestion([gross, bare], found, remnant_functional_ml=200.0, remnant_ml=200.0)
+    assert [c.rule.index for c in same] == ["flr_of_total"]
 
 
 def test_branches_are_found_by_number_path_and_name():
