@@ -133,7 +133,7 @@ def attested(key: str, question: str, value: bool | None, name: str) -> Item:  #
     """
     if value is None:
         return Item(key, question, Answer.UNKNOWN, Basis.MISSING, f"say {name} under [attested]")
-    return Item(key, question, truth(value), Basis.ATTESTED, f"attested by {name}")
+    return Item(key, question, truth(value), Basis.ATTESTED, f"attested by {name.split(',', maxsplit=1)[0]}")
 
 
 def noted(key: str, question: str, said: str, *, basis: Basis) -> Item:
