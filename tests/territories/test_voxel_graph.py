@@ -10,7 +10,14 @@ from flr_volumetry.territories.graph import Piece, branch_pieces
 from flr_volumetry.territories.numbering import number_branches
 from flr_volumetry.territories.roots import find_roots, given_roots
 from flr_volumetry.territories.skeleton import end_depth, skeletonize, tips_of
-from flr_volumetry.territories.voxel_graph import BRIDGED_MM, MOUTH_MM, first_along, voxel_graph, ways_to
+from flr_volumetry.territories.voxel_graph import (
+    BRIDGED_MM,
+    MOUTH_MM,
+    VoxelGraph,
+    first_along,
+    voxel_graph,
+    ways_to,
+)
 from tests.grids import STEPS
 from tests.territories.trees import Tube, away_from
 
@@ -114,6 +121,22 @@ def test_ways_keep_to_the_middle_and_know_their_length():
     assert np.median(off) < 0.5
     assert 68 < ways.length_mm[tip] < 78
     assert first_along(ways.before, np.arange(len(graph.index)) == root)[tip] == root
+
+
+def test_a_step_costs_its_length_over_the_square_of_the_depth():
+    """Round a corner at twice the depth, or straight on at a depth that makes it 2 % dearer, or cheaper."""
+    points = np.array([[0.0, 0, 0], [1.5, 0, 0], [0.75, 0.75, 0], [1.5, 1.5, 0]])
+    near = np.linalg.norm(points[2] - points[0])
+    depth = np.array([1.0, 2.0, 1.0, 1.0])
+    # The cost by way of 1 is 1.5 (1 + 1/4); by way of 2, near (1 + 1/d2), with d so that it is a little more.
+    for slack, by_way_of in ((1.02, 1), (0.98, 2)):
+        depth[2] = (slack * 1.5 * 1.25 / near - 1) ** -0.5
+        for edges in ([[0, 1], [1, 3], [0, 2], [2, 3]], [[1, 0], [3, 1], [2, 0], [3, 2]]):
+            index, one = np.arange(12).reshape(4, 3), np.zeros(4, dtype=np.int64)
+            graph = VoxelGraph(index, points, depth, np.array(edges), one, points, np.arange(4), 1.0)
+            ways = ways_to(graph, np.array([0]))
+            assert ways.before[3] == by_way_of
+            assert ways.length_mm[3] == pytest.approx(3.0 if by_way_of == 1 else 2 * near)
 
 
 def test_what_has_no_root_has_no_way():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flr_volumetry.anatomy import ADJACENT_SEGMENTS, Structure
+from flr_volumetry.anatomy import ADJACENT_SEGMENTS, ROMAN, Structure
 from flr_volumetry.assessment.congestion import judge_congestion
 from flr_volumetry.assessment.model import Finding, State, VeinQuestion
 from flr_volumetry.errors import LiverError
@@ -89,6 +89,19 @@ def test_what_lies_behind_a_cut_branch_is_lost(name):
     assert lost.branches == ("1.1",)
     assert sum(ml for _, ml in lost.segments) == pytest.approx(lost.ml)
     assert {n for n, _ in lost.segments} == {5, 6, 7, 8}
+
+
+@pytest.mark.parametrize("structure", [Structure.PORTAL_VEIN, Structure.HEPATIC_VEINS])
+def test_what_is_cut_off_is_told_by_segment(structure):
+    """Behind a slab the cap is cut off, a quarter of it in each of V to VIII."""
+    liver = tree(ball_liver("axial", segments=True), structure)
+    found = weigh(liver, resect(liver, plan(slab(10.0, 20.0))))
+    lost = found.inflow if structure is Structure.PORTAL_VEIN else found.outflow
+    assert [n for n, _ in lost.segments] == [5, 6, 7, 8]
+    assert [ml for _, ml in lost.segments] == pytest.approx([cap_ml(20.0) / 4] * 4, rel=0.1)
+    (said,) = (c for c in found.caveats if c.code == f"remnant_without_{structure.value}")
+    for number, ml in lost.segments:
+        assert f"{ROMAN[number]} {ml:.1f}" in said.message
 
 
 @pytest.mark.parametrize("name", STEPS)
