@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flr_volumetry.anatomy import Structure
-from flr_volumetry.territories.graph import Piece, branch_pieces
+from flr_volumetry.territories.graph import Piece, _smoothed, branch_pieces
 from flr_volumetry.territories.numbering import number_branches
 from flr_volumetry.territories.roots import find_roots, given_roots
 from flr_volumetry.territories.skeleton import end_depth, skeletonize, tips_of
@@ -196,6 +196,20 @@ def test_pieces_follow_the_tubes():
     steps = np.linalg.norm(np.diff(found.pieces[1].points, axis=0), axis=1)
     assert steps.max() <= 1.0 + 1e-9
     assert steps.min() > 0.8
+
+
+def test_a_staircase_of_slices_is_smoothed_to_a_slope():
+    """5 mm slices: a thin vessel that climbs 1 in 2 goes up in steps; its ends stay where they are."""
+    x = np.arange(0.0, 61.0)
+    steps = np.stack([x, 0 * x, 5.0 * np.round(x / 10)], axis=1)
+    smooth = _smoothed(steps, np.full(len(x), 1.5), 5.0)
+    assert np.abs(steps[:, 2] - x / 2).max() == 2.5
+    assert np.abs(smooth[:, 2] - x / 2).max() < 1.3
+    assert np.linalg.norm(np.diff(smooth, axis=0), axis=1).sum() == pytest.approx(np.hypot(60, 30), rel=0.02)
+    assert smooth[[0, -1]].tolist() == steps[[0, -1]].tolist()
+    # A wide one is smoothed over half its depth, also on a fine grid.
+    fine = _smoothed(steps, np.full(len(x), 10.0), 0.5)
+    np.testing.assert_allclose(fine, _smoothed(steps, np.full(len(x), 1.5), 5.0))
 
 
 def test_forks_closer_than_the_vessel_is_deep_are_one():
