@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+# Tests run side by side, one process for each core; WORKERS=0 for one after the other.
+WORKERS ?= auto
 
 .PHONY: demo test check bench evaluate clean
 
@@ -11,7 +13,7 @@ demo: $(STAMP)
 	@echo "Open build/demo/report.html in a browser."
 
 test: check
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from flr_volumetry.errors import OutputError
 from flr_volumetry.images import LabelMap
 from flr_volumetry.io import plan_markups, write_label_map, write_markups
-from flr_volumetry.report import figures, render_html, report_json, summary_text
+from flr_volumetry.report import figures, render_html, report_json, scene_3d, summary_text, viewer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,8 +64,9 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
         (folder / "figures").mkdir()
         for picture in pictures:
             (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
+        viewer = viewer_of(scene_3d(outcome.liver, outcome.partition))
         tell("writing")
-        _put(folder / "report.html", render_html(outcome.summary, pictures))
+        _put(folder / "report.html", render_html(outcome.summary, pictures, viewer))
         _put(folder / "summary.txt", summary_text(outcome.summary))
         write_label_map(folder / "partition.nii.gz", partition_on_scan(outcome))
         markups = plan_markups(outcome.partition.plan)

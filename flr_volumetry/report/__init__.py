@@ -4,7 +4,9 @@ from flr_volumetry.report.canvas import FigureKind, ReportFigure
 from flr_volumetry.report.document import SCHEMA_VERSION, report_json, report_schema
 from flr_volumetry.report.gallery import figures
 from flr_volumetry.report.page import render_html
+from flr_volumetry.report.scene import scene_3d
 from flr_volumetry.report.table import summary_table, summary_text
+from flr_volumetry.report.viewer import viewer_of
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -14,6 +16,8 @@ __all__ = [
     "render_html",
     "report_json",
     "report_schema",
+    "scene_3d",
     "summary_table",
     "summary_text",
+    "viewer_of",
 ]

@@ -36,6 +36,7 @@ class FigureKind(Enum):
     LADDER = "ladder"
     SEGMENTS = "segments"
     FORECAST = "forecast"
+    CUT = "cut"
 
 
 @dataclass(frozen=True, slots=True)

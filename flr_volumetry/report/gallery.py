@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flr_volumetry.report import canvas, charts, positions, slices, wording
 from flr_volumetry.report.canvas import FigureKind, ReportFigure
+from flr_volumetry.report.cut_map import margin_maps
 from flr_volumetry.report.forecast_chart import forecast_chart
 from flr_volumetry.report.slices import Scene
 
@@ -64,6 +65,9 @@ def _figures(scene: Scene, summary: Summary) -> Iterator[ReportFigure]:
     yield _plan(scene, summary)
     yield from islice(_critical(scene, summary), MAX_CRITICAL_FIGURES)
     yield from _lesions(scene, summary)
+    cut = margin_maps(scene.liver, scene.partition)
+    if cut is not None:
+        yield cut
     steps = charts.ladders(summary)
     if steps:
         yield ReportFigure(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from flr_volumetry.assessment.model import Finding, Protocol, Summary
     from flr_volumetry.report.canvas import ReportFigure
+    from flr_volumetry.report.viewer import Viewer
 
 PAGE_TEMPLATE = "page.html.j2"
 
@@ -47,6 +48,7 @@ class Section:
 SECTIONS = (
     Section("answer", "Answer"),
     Section("caveats", "Caveats"),
+    Section("viewer", "In 3D"),
     Section("pictures", "Pictures"),
     Section("volumes", "Volumes"),
     Section("stages", "Stages"),
@@ -85,7 +87,7 @@ PATIENT_WORDS = (
 )
 
 
-def render_html(summary: Summary, figures: Sequence[ReportFigure] = ()) -> str:
+def render_html(summary: Summary, figures: Sequence[ReportFigure] = (), viewer: Viewer | None = None) -> str:
     """Return the report of a case as one self-contained HTML page.
 
     Parameters
@@ -94,6 +96,8 @@ def render_html(summary: Summary, figures: Sequence[ReportFigure] = ()) -> str:
         The assessed case.
     figures : sequence of ReportFigure
         As `figures` draws them; they are embedded.
+    viewer : Viewer or None
+        The interactive view, as `viewer_of` makes it; embedded too.
 
     Returns
     -------
@@ -106,6 +110,7 @@ def render_html(summary: Summary, figures: Sequence[ReportFigure] = ()) -> str:
         summary=summary,
         sections=SECTIONS,
         figures=figures,
+        viewer=viewer,
         patient=_patient_words(summary),
         evaluated=[f for f in findings if f.volumetric],
         tested=[f for f in findings if f.state is not State.NOT_EVALUABLE and not f.volumetric],

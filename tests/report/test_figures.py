@@ -197,6 +197,7 @@ def test_each_case_has_its_figures(drawn):
         "lesion_1",
         "lesion_2",
         "lesion_3",
+        "margin_map",
         "thresholds",
         "segments",
     ]
@@ -223,7 +224,7 @@ def test_figures_do_not_depend_on_the_run(drawn):
     liver, partition, summary = make_case("gantry tilt")
 
     assert gallery._plan(scene_of(liver, partition), summary).png == drawn[0].png
-    assert canvas.png_of(charts.ladder(charts.ladders(summary))) == drawn[5].png
+    assert canvas.png_of(charts.ladder(charts.ladders(summary))) == drawn[6].png
 
 
 def test_only_the_largest_lesions_get_their_own_picture(monkeypatch):
