@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 import struct
-from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -22,7 +22,8 @@ from tests.io.geometry import AFFINES, values
 from tests.io.test_nrrd_metaimage import MHA, NRRD
 
 EXAMPLES = int(os.environ.get("FLR_FUZZ_EXAMPLES", "80"))
-REAL_EXAMPLES = max(10, EXAMPLES // 8)
+SINGLY, BATCH = 60, 50
+REAL_EXAMPLES = max(10, EXAMPLES // 40)
 """Real files are larger, and there are many kinds of them."""
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_data"
 REAL = [
@@ -69,13 +70,26 @@ def seeds(tmp_path_factory):
     return found
 
 
+KINDS = ["flip", "ones", "cut", "drop", "repeat", "swap", "drop tag", "swap tags"]
+
+
 @st.composite
 def damages(draw):
     """What to do to a file: (operation, where as a fraction, amount)."""
-    kinds = st.sampled_from(["flip", "ones", "cut", "drop", "repeat", "swap", "drop tag", "swap tags"])
     # Half of the damage falls into the first part of the file, where the header is.
     where = st.one_of(st.floats(0, 1), st.floats(0, 0.6).map(lambda x: x * x))
-    return draw(st.lists(st.tuples(kinds, where, st.integers(1, 255)), min_size=1, max_size=4))
+    return draw(
+        st.lists(st.tuples(st.sampled_from(KINDS), where, st.integers(1, 255)), min_size=1, max_size=4)
+    )
+
+
+def drawn_damages(rng):
+    """The same, drawn without hypothesis, whose drawing takes longer than the reading."""
+
+    def where():
+        return rng.random() if rng.random() < 0.5 else (0.6 * rng.random()) ** 2
+
+    return [(rng.choice(KINDS), where(), rng.randint(1, 255)) for _ in range(rng.randint(1, 4))]
 
 
 def elements_in(data):
@@ -128,15 +142,35 @@ def apply(data: bytes, steps) -> bytes:
     return bytes(out)
 
 
-def fuzzed(function, examples=EXAMPLES):
-    """Run a test as many times as asked for, on the same inputs each time unless that is set."""
-    return settings(
-        max_examples=examples,
+def fuzzed(hold, number, examples):
+    """Call ``hold(n, steps)`` with a number below `number` and damages, so many times.
+
+    Hypothesis draws a few inputs itself and makes them small where they fail, and the seeds of
+    whole batches. They are the same each time, unless a number of examples is set.
+    """
+    settled = settings(
         deadline=None,
         database=None,
         derandomize="FLR_FUZZ_EXAMPLES" not in os.environ,
         suppress_health_check=list(HealthCheck),
-    )(function)
+    )
+    singly = min(examples, SINGLY)
+
+    @settings(settled, max_examples=singly)
+    @given(n=st.integers(0, number - 1), steps=damages())
+    def one(n, steps):
+        hold(n, steps)
+
+    @settings(settled, max_examples=-(-(examples - singly) // BATCH) or 1)
+    @given(seed=st.integers(0, 1 << 30))
+    def batch(seed):
+        rng = random.Random(seed)
+        for _ in range(BATCH):
+            hold(rng.randrange(number), drawn_damages(rng))
+
+    one()
+    if examples > singly:
+        batch()
 
 
 def readers(folder):
@@ -149,15 +183,13 @@ def damaged_again_and_again(files, folder, kind, examples=EXAMPLES):
     bounds = Bounds(kind)
     size = sum(len(data) for _, data in files)
 
-    @partial(fuzzed, examples=examples)
-    @given(number=st.integers(0, len(files) - 1), steps=damages())
-    def run(number, steps):
+    def hold(number, steps):
         for index, (name, data) in enumerate(files):
             (folder / name).write_bytes(apply(data, steps) if index == number else data)
         bounds.hold(size, *readers(folder))
 
     try:
-        run()
+        fuzzed(hold, len(files), examples)
     finally:
         bounds.close()
 
