@@ -182,6 +182,17 @@ def test_frames_too_far_apart_to_tell_the_step_are_refused(tmp_path):
     assert caught.value.reason == "irregular_spacing"
 
 
+def test_a_step_that_no_scan_has_is_not_followed(tmp_path):
+    """A spacing of almost nothing in a damaged file: its multiples would reach every frame."""
+    mask = np.zeros(SHAPE, bool)
+    mask[2:4, 2:4] = True
+    path = write_seg(tmp_path / "s.dcm", {1: mask}, AFFINES["axial"], SegSpec(between=1e-30))
+
+    read = read_mask(path)
+    assert read.grid.spacing_mm[2] == pytest.approx(2.5)
+    assert [c.code for c in read.caveats] == ["spacing_contradicts_positions"]
+
+
 def test_slices_thinner_than_a_millimetre_are_slices_of_their_own(tmp_path):
     affine = lattice(np.eye(3), (0.3, 0.3, 0.4), (1, 2, 3))
     mask = blobs()[1]

@@ -21,6 +21,8 @@ MAX_FRAME_PIXELS: Final = 1 << 26
 MAX_COORDINATE_MM: Final = 1e5
 """A position farther from the origin than 100 m is no position."""
 MAX_PIXEL_MM: Final = 100.0
+MIN_PIXEL_MM: Final = 1e-3
+"""A pixel of a micrometre is no scanner's."""
 COSINE_ATOL: Final = 1e-3
 """How far directions may be from unit vectors at right angles."""
 ALL_SEGMENTS: Final = -1
@@ -217,7 +219,7 @@ class _GroupReader:
         if (
             np.abs(lengths - 1).max() > COSINE_ATOL
             or abs(directions[0] @ directions[1]) > COSINE_ATOL
-            or not (spacing.min() > 0 and spacing.max() <= MAX_PIXEL_MM)
+            or not (spacing.min() >= MIN_PIXEL_MM and spacing.max() <= MAX_PIXEL_MM)
         ):
             raise self.nowhere(index)
         return np.asarray((directions / lengths[:, None] * spacing[::-1, None]).T)

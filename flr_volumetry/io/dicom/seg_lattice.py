@@ -191,6 +191,9 @@ def _numbers(
     gaps, even = np.diff(levels), False
     for step_mm in _candidates(gaps, frames, hint_mm):
         counts = np.rint(gaps / step_mm)
+        if counts.sum() >= MAX_SLICES:
+            # So tiny a step is damage, and its multiples are no whole numbers any more.
+            continue
         if counts.min() < 1 or np.abs(gaps - counts * step_mm).max() > _gap_tolerance(step_mm):
             continue
         stated = step_mm in {said, thickness, hint_mm}
