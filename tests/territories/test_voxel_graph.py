@@ -278,7 +278,7 @@ def test_a_portal_root_is_the_end_of_the_widest_way_into_the_liver():
     # An end only just outside is no hilum.
     root, _ = roots_of(fork, lambda p: p[:, 0] > 19)
     assert root[0][0] > 58
-    two = [Tube((5, 30, 30), (40, 30, 30), 4.0), Tube((40, 30, 30), (40, 50, 30), 3.8)]
+    two = [Tube((5, 30, 30), (40, 30, 30), 3.6), Tube((40, 30, 30), (40, 50, 30), 4.2)]
     root, _ = roots_of(
         [*two, Tube((40, 30, 30), (62, 20, 30), 4.5)], lambda p: (p[:, 0] > 35) & (p[:, 1] < 40)
     )
