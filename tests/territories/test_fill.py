@@ -66,3 +66,16 @@ def test_nothing_is_touched_where_nothing_is_missing_or_too_far():
     lone = replace(liver, segments=only)
     assert np.count_nonzero(fill_segments(lone, within_mm=1e-3).segments) == 1
     assert RADIUS_MM > 8
+
+
+def test_of_two_segments_as_near_the_lower_number_has_it():
+    """A seam of one voxel between 3 and 8, whichever lies where."""
+    liver = ball_liver("axial", segments=True, scale=2.0)
+    middle = liver.grid.shape[0] // 2
+    x = np.arange(liver.grid.shape[0])[:, None, None]
+    for low, high in ((3, 8), (8, 3)):
+        labels = np.where(x < middle, low, high) * (x != middle) * liver.voxels
+        filled = fill_segments(replace(liver, segments=labels.astype(np.uint8)))
+        both = (labels[middle - 1] > 0) & (labels[middle + 1] > 0) & liver.voxels[middle]
+        assert (filled.segments[middle][both] == 3).all()
+        assert both.any()
