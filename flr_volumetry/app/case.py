@@ -17,6 +17,7 @@ from flr_volumetry.app.landmarks import LandmarksSection
 from flr_volumetry.app.sections import (
     AssessmentSection,
     CaseSection,
+    FollowupSection,
     ImageSection,
     MasksSection,
     PatientSection,
@@ -51,7 +52,8 @@ class Case(Section):
     masks: MasksSection = MasksSection()
     segmentation: SegmentationSection | None = None
     territories: TerritoriesSection = TerritoriesSection()
-    stage: list[StageSection] = Field(min_length=1)
+    stage: list[StageSection] = Field(default=[])
+    followup: FollowupSection | None = None
     landmarks: LandmarksSection | None = None
     assessment: AssessmentSection = AssessmentSection()
     folder: Path = Field(default=Path(), exclude=True)
@@ -74,7 +76,8 @@ class Case(Section):
         Raises
         ------
         PlanError
-            If a resection cannot be meant: an unknown hepatectomy, a normal without length.
+            If a resection cannot be meant: an unknown hepatectomy, a normal without length. A follow-up
+            without a [[stage]] has no plan of its own: the baseline's is carried over.
         """
         return ResectionPlan(tuple(stage.value(n, files) for n, stage in enumerate(self.stage, start=1)))
 
@@ -161,13 +164,15 @@ class Case(Section):
             ) from error
 
 
-def read_case(path: Path) -> Case:
+def read_case(path: Path, *, followup_of: Path | None = None) -> Case:
     """Read and check a case file.
 
     Parameters
     ----------
     path : Path
         A TOML file; paths in it are relative to it.
+    followup_of : Path or None
+        The report.json that it follows, where the command names one.
 
     Returns
     -------
@@ -192,9 +197,24 @@ def read_case(path: Path) -> Case:
         raise CaseError(
             f"{path}: a case file is TOML, and this is not: {error}", reason="not_toml"
         ) from error
+    if followup_of is not None:
+        data = _following(data, path, followup_of)
     return make_case(
         data, folder=path.resolve().parent, sha256=hashlib.sha256(raw).hexdigest(), where=str(path)
     )
+
+
+def _following(data: dict[str, Any], path: Path, baseline: Path) -> dict[str, Any]:
+    """Name the baseline in a case, or see that the one it names is the same."""
+    table = data.get("followup", {})
+    named = table.get("baseline") if isinstance(table, dict) else None
+    if isinstance(named, str) and (path.resolve().parent / named).resolve() != baseline.resolve():
+        raise CaseError(
+            f"{path} says that it follows {named}, the command names {baseline}.", reason="other_baseline"
+        )
+    if not isinstance(table, dict):
+        return data
+    return {**data, "followup": {**table, "baseline": str(baseline.resolve())}}
 
 
 def make_case(data: dict[str, Any], *, folder: Path = Path(), sha256: str = "", where: str = "case") -> Case:
@@ -246,6 +266,11 @@ def make_case(data: dict[str, Any], *, folder: Path = Path(), sha256: str = "", 
         case = Case.model_validate({**data, "folder": folder, "sha256": sha256})
     except ValidationError as error:
         raise _explained(error, where) from error
+    if not case.stage and case.followup is None:
+        raise CaseError(
+            f"{where}: stage: this key is required. Write a [[stage]], or, for a later scan, [followup] with "
+            "the baseline whose plan is carried over."
+        )
     given = case.masks.liver is not None or case.masks.segments is not None
     if case.study is None and case.segmentation is None and not given:
         raise CaseError(

@@ -15,6 +15,8 @@ from flr_volumetry.app import mask_commands
 from flr_volumetry.app.console import progress, refusing
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flr_volumetry.app.case import Case
 
 OUT = click.option(
@@ -195,6 +197,50 @@ def search(case_file: Path, out_dir: Path, root: Path | None, partial: bool, **a
     width = max(100, shutil.get_terminal_size((100, 24)).columns)
     click.echo(search_text(result, case_id=case.case.id, width=width), nl=False)
     click.echo(f"search: {page}", err=True)
+
+
+@main.command()
+@click.argument("baseline", metavar="BASELINE.json", type=click.Path(path_type=Path))
+@click.argument("scans", metavar="FOLLOWUP...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@OUT
+@click.option(
+    "--procedure-date",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Day of the embolization or first stage; without it weeks count from the baseline scan.",
+)
+@click.option("--procedure", default="", help="pve, pve_s4, lvd or alpps; the plan's if not given.")
+@click.option(
+    "--stages-done",
+    type=click.IntRange(min=0),
+    help="Stages of the baseline's plan carried out since; those before its procedure if not given.",
+)
+def followup(
+    baseline: Path,
+    scans: tuple[Path, ...],
+    out_dir: Path,
+    procedure_date: datetime | None,
+    procedure: str,
+    stages_done: int | None,
+) -> None:
+    r"""Hold later scans against a baseline: how the remnant grew since PVE or stage one.
+
+    BASELINE.json is the report.json of a run; each FOLLOWUP that of a later one, or the case
+    file of a later scan. A case file without a [[stage]] gets the baseline's plan, carried over
+    by registration; its own report is written too.
+
+    \b
+    Example:
+        flr followup before/report.json week4.toml --procedure-date 2024-05-03 --out growth
+    """
+    from flr_volumetry.app.followup import FOLLOWUP, Asked, write_followup
+    from flr_volumetry.app.write import require_writable
+
+    asked = Asked(procedure_date.date() if procedure_date else None, procedure.lower(), stages_done)
+    with refusing(), progress() as tell:
+        require_writable(out_dir, FOLLOWUP)
+        page, text = write_followup(baseline, scans, out_dir, asked, tell=tell)
+    click.echo(text, nl=False)
+    click.echo(f"follow-up: {page}", err=True)
 
 
 def _run(case: Case, out_dir: Path) -> None:

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from flr_volumetry.app.functional_map import tissue_of, with_functional_map
+from flr_volumetry.app.keepsake import scan_facts
 from flr_volumetry.app.landmarks import landmarks_of, with_case_segments
 from flr_volumetry.app.load import imported_remnants, load_case
 from flr_volumetry.app.vessels import with_case_territories
@@ -25,6 +26,7 @@ from flr_volumetry.volumetry.nearby import neighbours
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flr_volumetry.app.carry import Carried
     from flr_volumetry.app.case import Case
     from flr_volumetry.assessment.model import InputFile
     from flr_volumetry.errors import Caveat
@@ -49,11 +51,14 @@ class Outcome:
         The cropped patient.
     partition : Partition
         The liver divided by the plan.
+    carried : Carried or None
+        Where the plan is a baseline's, carried over.
     """
 
     summary: Summary
     liver: Liver = field(repr=False)
     partition: Partition = field(repr=False)
+    carried: Carried | None = field(default=None, repr=False)
 
 
 def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcome:
@@ -77,7 +82,8 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         If an input cannot be read, the masks do not fit, or the plan cannot be carried out.
     """
     started = dt.datetime.now(dt.UTC)
-    case.plan()
+    if case.stage:
+        case.plan()
     patient, attested = case.person(), case.attested.value()
     folder = case.resolve(case.assessment.protocol_folder) if case.assessment.protocol_folder else None
     protocols = read_protocols(case.protocol_keys(), folder=folder)
@@ -87,10 +93,15 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     liver = with_case_territories(loaded.liver, case)
     liver, placed = with_case_segments(liver, case)
     tell("cutting")
-    plan = case.plan(replace(loaded.files, landmarks=lambda: landmarks_of(case, liver)))
+    carried = carried_plan(case, liver, tell=tell)
+    plan = (
+        carried.plan
+        if carried is not None
+        else case.plan(replace(loaded.files, landmarks=lambda: landmarks_of(case, liver)))
+    )
     surfaces = {lesion.number: lesion_surface(lesion, liver.grid) for lesion in liver.lesions}
     partition = resect(liver, plan, surfaces=surfaces)
-    inputs = (*loaded.inputs, *imported_remnants(case, plan))
+    inputs = loaded.inputs if carried is not None else (*loaded.inputs, *imported_remnants(case, plan))
     tell("measuring")
     volumes = measure(liver, partition, surfaces=surfaces)
     consequences = weigh(liver, partition)
@@ -103,9 +114,12 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         tissue=tissue_of(case, liver, patient),
         cut=PlannedCut(partition.plan, consequences),
     )
+    scan, date_caveats = scan_facts(case, liver)
     caveats = _unique(
         (
+            *date_caveats,
             *liver.caveats,
+            *(carried.caveats if carried is not None else ()),
             *partition.caveats,
             *volumes.caveats,
             *consequences.caveats,
@@ -125,6 +139,7 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
             *loaded.methods,
             *(sentence for t in liver.territories for sentence in t.methods),
             *placed,
+            *(carried.methods if carried is not None else ()),
             *partition.methods,
             *volumes.methods,
             *consequences.methods,
@@ -143,8 +158,45 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         cut_areas=cut_surface(liver, partition, surfaces=surfaces),
         checklists=fill_in(facts),
         two_stage=two_stage_path(facts),
+        scan=scan,
     )
-    return Outcome(summary, liver, partition)
+    return Outcome(summary, liver, partition, carried)
+
+
+def carried_plan(case: Case, liver: Liver, *, tell: Callable[[str], None]) -> Carried | None:
+    """Return the baseline's plan on this scan, for a follow-up without a plan of its own.
+
+    Parameters
+    ----------
+    case : Case
+        With [followup] and no [[stage]], or any other.
+    liver : Liver
+        The case's.
+    tell : callable
+        Called with the name of each step as it begins.
+
+    Returns
+    -------
+    Carried or None
+        None where the case has stages.
+
+    Raises
+    ------
+    FlrError
+        If the baseline cannot be read, is of another patient, or cannot be laid upon this scan.
+    """
+    if case.stage or case.followup is None:
+        return None
+    from flr_volumetry.app.carry import carry, stages_done, still_there
+    from flr_volumetry.app.record import read_record
+    from flr_volumetry.app.same_patient import require_same_patient
+    from flr_volumetry.segmentation.registration import register
+
+    baseline = read_record(case.resolve(case.followup.baseline))
+    require_same_patient(baseline, scan_facts(case, liver)[0], case.person(), case.case.id)
+    done = stages_done(baseline.report.plan, case.followup.stages_done)
+    registration = register(still_there(baseline, done), liver, tell=tell)
+    return carry(baseline, liver, registration, done)
 
 
 def _methods(inputs: tuple[InputFile, ...]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -49,6 +50,7 @@ class ImageSection(Section):
     path: str = Field(min_length=1)
     series: str | None = None
     phase: Literal["unenhanced", "portal_venous"] | None = None
+    date: dt.date | None = None
 
 
 class StudySection(Section):
@@ -57,11 +59,13 @@ class StudySection(Section):
     path: str = Field(min_length=1)
     series: str | None = None
     phase: Literal["unenhanced", "portal_venous"] | None = None
+    date: dt.date | None = None
 
 
 class MasksSection(Section):
-    """The [masks] table."""
+    """The [masks] table; `date` is for masks that come without a scan."""
 
+    date: dt.date | None = None
     liver: MaskEntry | None = None
     lesions: list[MaskEntry] = Field(default=[])
     portal_vein: MaskEntry | None = None
@@ -69,7 +73,6 @@ class MasksSection(Section):
     ivc: MaskEntry | None = None
     gallbladder: MaskEntry | None = None
     segments: MaskEntry | None = None
-    fill_segments: bool = False
 
     @model_validator(mode="after")
     def _nothing_ignored(self) -> MasksSection:
@@ -101,6 +104,13 @@ class TerritoriesSection(Section):
     def _one_or_several(cls, value: Any) -> Any:
         one = isinstance(value, list) and value and not isinstance(value[0], list)
         return [value] if one else value
+
+
+class FollowupSection(Section):
+    """The [followup] table: an earlier scan, whose plan is carried over if there is none here."""
+
+    baseline: str = Field(min_length=1)
+    stages_done: int | None = Field(default=None, ge=0)
 
 
 class AfterEntry(Section):

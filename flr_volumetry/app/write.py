@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flr_volumetry.app.keepsake import PARTITION, write_keepsake
 from flr_volumetry.errors import OutputError
 from flr_volumetry.images import LabelMap
 from flr_volumetry.io import plan_markups, write_label_map, write_markups
@@ -33,7 +34,8 @@ OLD = "-old"
 def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None] = lambda _: None) -> Path:
     """Write report.json, report.html, summary.txt, the figures and the partition.
 
-    Planes, closed curves and patches of the plan are written as plan.mrk.json, which 3D Slicer opens.
+    Planes, closed curves and patches of the plan are written as plan.mrk.json, which 3D Slicer opens;
+    lesions, vessels and the scan with 2 mm steps as NIfTI, for a later follow-up.
 
     Everything is first written to a folder beside `out_dir` (inside it, where it is a
     mounted volume), which then takes its name: a run that is interrupted leaves the
@@ -68,8 +70,10 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
         tell("writing")
         _put(folder / "report.html", render_html(outcome.summary, pictures, viewer))
         _put(folder / "summary.txt", summary_text(outcome.summary))
-        write_label_map(folder / "partition.nii.gz", partition_on_scan(outcome))
-        markups = plan_markups(outcome.partition.plan)
+        write_label_map(folder / PARTITION, partition_on_scan(outcome))
+        write_keepsake(folder, outcome.liver)
+        carried = outcome.carried.drawn if outcome.carried is not None else None
+        markups = plan_markups(carried or outcome.partition.plan)
         if markups:
             write_markups(folder / MARKUPS, markups)
         document = report_json(outcome.summary, outputs=_listing(folder, outcome))
@@ -108,7 +112,7 @@ def _listing(folder: Path, outcome: Outcome) -> list[dict[str, Any]]:
     pieces = {str(p.label): p.title for p in outcome.partition.pieces}
     listing = files_of(folder)
     for entry in listing:
-        if entry["path"] == "partition.nii.gz":
+        if entry["path"] == PARTITION:
             entry["labels"] = pieces
     return listing
 

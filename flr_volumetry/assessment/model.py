@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from dataclasses import dataclass
 from enum import Enum
@@ -445,6 +446,22 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class ScanFacts:
+    """What ties a scan to its patient and its day.
+
+    Parameters
+    ----------
+    date : datetime.date or None
+        Of the acquisition.
+    patient_key : str
+        The same for all scans of one DICOM patient, and no way back to the name; empty without DICOM.
+    """
+
+    date: dt.date | None = None
+    patient_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """An assessed case without its arrays: all that report.json holds.
 
@@ -476,6 +493,8 @@ class Summary:
         Staging systems of the literature, filled in.
     two_stage : TwoStage or None
         The course of a plan of two stages; None for one.
+    scan : ScanFacts
+        When it was acquired, and of whom.
     """
 
     case_id: str
@@ -491,6 +510,7 @@ class Summary:
     cut_areas: tuple[CutArea, ...] = ()
     checklists: tuple[Checklist, ...] = ()
     two_stage: TwoStage | None = None
+    scan: ScanFacts = ScanFacts()
 
     @property
     def cut_area_mm2(self) -> float:

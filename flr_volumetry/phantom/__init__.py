@@ -9,11 +9,12 @@ from flr_volumetry.phantom.dicom import Compression, SeriesInfo, write_dicom_ser
 from flr_volumetry.phantom.liver_shape import LiverShape
 from flr_volumetry.phantom.masks import PhantomMasks
 from flr_volumetry.phantom.patient import Phantom, phantom_of, random_patient, sample_patient
-from flr_volumetry.phantom.pose import Pose, Warp, Wave
+from flr_volumetry.phantom.pose import Growth, Pose, Warp, Wave
 from flr_volumetry.phantom.spec import LesionSpec, PhantomSpec, random_spec
 
 __all__ = [
     "Compression",
+    "Growth",
     "LesionSpec",
     "LiverShape",
     "Phantom",

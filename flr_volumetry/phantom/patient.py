@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from flr_volumetry.errors import GridError
 from flr_volumetry.images import Grid, Image, Source
 from flr_volumetry.phantom.masks import PhantomMasks, sample_structures
-from flr_volumetry.phantom.pose import Pose
+from flr_volumetry.phantom.pose import Growth, Pose
 from flr_volumetry.phantom.raster import Raster
 from flr_volumetry.phantom.render import render
 from flr_volumetry.phantom.spec import Anatomy, PhantomSpec, anatomy_of, random_spec
@@ -72,6 +72,29 @@ class Phantom:
         """
         return Phantom(self.spec, self.pose.then(rotation, translation_mm))
 
+    def grown(self, growth: Growth) -> Phantom:
+        """Return the same patient after part of the body grew and part shrank.
+
+        Parameters
+        ----------
+        growth : Growth
+            In the phantom's own axes, before its pose.
+
+        Returns
+        -------
+        Phantom
+            In the same place; volumes on either side of the plane changed by exactly the factors given.
+
+        Raises
+        ------
+        GridError
+            If it has grown already.
+        """
+        if self.spec.warp.growth is not None:
+            raise GridError("this phantom has grown already; grow the one it was made of")
+        warp = replace(self.spec.warp, growth=growth)
+        return Phantom(replace(self.spec, warp=warp), Pose(self.pose.to_patient, warp))
+
     def default_grid(
         self, spacing_mm: tuple[float, float, float] = (1.0, 1.0, 2.0), *, frame_of_reference_uid: str = ""
     ) -> Grid:
@@ -108,6 +131,8 @@ class Phantom:
     def field_of_view_mm(self) -> npt.NDArray[np.float64]:
         """Lowest and highest corner, in patient axes, of what a scan of it shows, (2, 3), mm."""
         fov = FIELD_OF_VIEW_MM * np.asarray(self.spec.warp.scale)
+        if self.spec.warp.growth is not None:
+            fov = np.stack(replace(self.spec.warp, waves=(), scale=(1.0, 1.0, 1.0)).reach(fov[0], fov[1]))
         choose = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
         corners = np.where(choose == 0, fov[0], fov[1])
         moved = corners @ self.pose.to_patient[:3, :3].T + self.pose.to_patient[:3, 3]

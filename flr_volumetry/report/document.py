@@ -6,6 +6,7 @@ not exist it is null, and a field beside it says why.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from importlib.resources import files
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from flr_volumetry.volumetry.nearby import Neighbour, Neighbours
     from flr_volumetry.volumetry.patient import Patient
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 SCHEMA_FILE = "report-1.schema.json"
 VOLUME_FIELDS = (
     "total_ml",
@@ -64,9 +65,9 @@ def report_json(summary: Summary, *, outputs: Sequence[Mapping[str, Any]] = ()) 
         If an amount is not a number: a report with such an amount must not exist.
     """
     assessment = summary.assessment
-    return {
+    document = {
         "schema_version": SCHEMA_VERSION,
-        "case": {"id": summary.case_id, "patient": _patient(summary.patient)},
+        "case": _case(summary),
         "conclusion": list(assessment.conclusion),
         "caveats": [_caveat(c) for c in summary.caveats],
         "volumes": _volumes(summary, assessment.volume_intervals),
@@ -88,6 +89,35 @@ def report_json(summary: Summary, *, outputs: Sequence[Mapping[str, Any]] = ()) 
         "provenance": _provenance(summary.provenance, summary),
         "outputs": [dict(output) for output in outputs],
     }
+    return sealed(document)
+
+
+def _case(summary: Summary) -> Json:
+    scan = summary.scan
+    return {
+        "id": summary.case_id,
+        "scan_date": scan.date.isoformat() if scan.date else None,
+        "patient_key": scan.patient_key or None,
+        "patient": _patient(summary.patient),
+    }
+
+
+def sealed(document: Json) -> Json:
+    """Add to a document the digest of all the rest of it, so that an edited number is seen.
+
+    Parameters
+    ----------
+    document : dict
+        Plain values; a `sha256` in it is replaced.
+
+    Returns
+    -------
+    dict
+        With `sha256`: that of the rest as JSON with sorted keys, no spaces and nothing but ASCII.
+    """
+    rest = {key: value for key, value in document.items() if key != "sha256"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return {**rest, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
 
 
 def report_schema() -> Json:

@@ -8,6 +8,7 @@ from flr_volumetry.resection import (
     Ablation,
     BezierSurface,
     ClosedCurve,
+    PieceKind,
     PlaneResection,
     RemnantResection,
     SegmentResection,
@@ -84,7 +85,12 @@ def _resection(cut: Resection) -> Json:
             kind = "wedge" if isinstance(cut, WedgeResection) else "ablation"
             return {"kind": kind, "lesions": list(cut.lesions), "margin_mm": float(cut.margin_mm)}
         case RemnantResection():
-            return {"kind": "remnant_mask", "name": cut.mask.name, "remnant_ml": float(cut.mask.ml)}
+            return {
+                "kind": "remnant_mask",
+                "name": cut.mask.name,
+                "remnant_ml": float(cut.mask.ml),
+                "ablates": cut.kind is PieceKind.ABLATED,
+            }
 
 
 def _surface(surface: Surface) -> Json:

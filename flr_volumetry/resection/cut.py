@@ -120,6 +120,8 @@ def resect(liver: Liver, plan: ResectionPlan, *, surfaces: Mapping[int, Patches]
 
 def kind_of(resection: Resection) -> PieceKind:
     """Return what becomes of what a resection takes."""
+    if isinstance(resection, RemnantResection):
+        return resection.kind
     return PieceKind.ABLATED if isinstance(resection, Ablation) else PieceKind.RESECTED
 
 
@@ -289,7 +291,7 @@ def _methods(plan: ResectionPlan) -> list[str]:
             "Wedges and ablations took the lesion and every liver voxel whose centre lies within the stated "
             "margin of the lesion's surface, a smooth surface between the voxels of its mask."
         )
-    if RemnantResection in kinds:
+    if any(isinstance(r, RemnantResection) and not r.name for s in plan.stages for r in s.resections):
         sentences.append(
             "The remnant was imported as a mask; every liver voxel whose centre lies outside it was removed."
         )

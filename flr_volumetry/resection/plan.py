@@ -282,6 +282,10 @@ class RemnantResection:
     ----------
     mask : Mask
         What stays, on any grid; a liver voxel outside it goes.
+    name : str
+        What the plan calls it; empty for nothing.
+    kind : PieceKind
+        What becomes of what goes.
 
     Raises
     ------
@@ -290,6 +294,8 @@ class RemnantResection:
     """
 
     mask: Mask
+    name: str = ""
+    kind: PieceKind = PieceKind.RESECTED
 
     def __post_init__(self) -> None:
         if not self.mask.voxels.any():
@@ -298,7 +304,7 @@ class RemnantResection:
     @property
     def title(self) -> str:
         """What the report calls it."""
-        return "all but the imported remnant"
+        return self.name or "all but the imported remnant"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from flr_volumetry.assessment.model import State
 from flr_volumetry.errors import OutputError
 from flr_volumetry.report import SCHEMA_VERSION, report_json, report_schema
+from flr_volumetry.report.document import sealed
 from tests.report.cases import make_case, with_lesion
 
 OUTPUTS = [
@@ -127,8 +128,12 @@ def test_case_caveats_methods_and_provenance_are_those_of_the_summary(summary):
     document = report_json(summary, outputs=OUTPUTS)
 
     assert document["schema_version"] == SCHEMA_VERSION
+    assert sealed(document) == document
+    assert sealed({**document, "methods": []})["sha256"] != document["sha256"]
     assert document["case"] == {
         "id": "sample",
+        "scan_date": None,
+        "patient_key": None,
         "patient": {
             "sex": "F",
             "age": 62,
