@@ -18,6 +18,7 @@ from flr_volumetry.territories import (
     Side,
     cantlie_plane,
     couinaud_segments,
+    fill_segments,
     find_landmarks,
     hepatic_vein_plane,
     landmark_plane,
@@ -111,6 +112,8 @@ def _given(case: Case) -> Landmarks | None:
 def with_case_segments(liver: Liver, case: Case) -> tuple[Liver, tuple[str, ...]]:
     """Return a liver with segments from landmarks, where the case asks for them and has no map.
 
+    Where the case says so, liver that its map leaves out is given to the nearest segment.
+
     Parameters
     ----------
     liver : Liver
@@ -125,6 +128,8 @@ def with_case_segments(liver: Liver, case: Case) -> tuple[Liver, tuple[str, ...]
     tuple of str
         Sentences for the methods section.
     """
+    if case.masks.fill_segments:
+        liver = fill_segments(liver)
     if case.landmarks is None or not case.landmarks.segments:
         return liver, ()
     if liver.segments is not None:

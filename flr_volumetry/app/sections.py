@@ -73,6 +73,7 @@ class MasksSection(Section):
     ivc: MaskEntry | None = None
     gallbladder: MaskEntry | None = None
     segments: MaskEntry | None = None
+    fill_segments: bool = False
 
     @model_validator(mode="after")
     def _nothing_ignored(self) -> MasksSection:

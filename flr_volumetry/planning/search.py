@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from flr_volumetry.anatomy import Structure
-from flr_volumetry.errors import Caveat, PlanError
+from flr_volumetry.errors import PlanError
 from flr_volumetry.planning.arrangement import arrange
 from flr_volumetry.planning.candidates import anatomical
+from flr_volumetry.planning.said import caveats_of, methods_of
 from flr_volumetry.planning.scoring import Scores, centre_margins_mm, criteria, pareto, score
 from flr_volumetry.planning.values import SearchResult, SearchSettings
 from flr_volumetry.planning.verdict import measured_options
@@ -145,10 +145,11 @@ def search_plans(
         raise _unreachable(liver, hopeless, settings)
     drafts = list(_drafts(atoms, list(zip(cuts, apart, strict=True)), treatments, settings, hopeless))
     scores = _scored(atoms, drafts)
+    considered = _considered(len(cuts), treatments, len(liver.lesions))
     chosen = _clearing(drafts, scores, atoms, settings, hopeless)
     if not len(chosen):
         raise PlanError(
-            f"none of the {len(drafts)} plans considered clears every lesion with {settings.margin_mm:g} mm "
+            f"none of the {considered} plans considered clears every lesion with {settings.margin_mm:g} mm "
             f"and leaves at least {100 * settings.least_flr:g} % of the functional liver. Ask for a smaller "
             "margin or remnant, or let more kinds of resection be considered.",
             reason="no_plan_clears",
@@ -173,10 +174,10 @@ def search_plans(
     return SearchResult(
         settings,
         options,
-        len(drafts),
+        considered,
         len(chosen),
-        tuple(_caveats(liver, hopeless)),
-        _methods(settings, len(drafts)),
+        tuple(caveats_of(liver, hopeless)),
+        methods_of(settings, considered, len(drafts)),
     )
 
 
@@ -253,6 +254,12 @@ def _drafts(
             yield Draft(cut, chosen, staged=False)
             if major and settings.two_stages:
                 yield Draft(cut, chosen, staged=True)
+
+
+def _considered(cuts: int, treatments: list[Treatment], lesions: int) -> int:
+    """Anatomical resections times the ways to treat every lesion beside them, or to leave it to them."""
+    ways = [1 + sum(t.lesion == at for t in treatments) for at in range(lesions)]
+    return cuts * min(math.prod(ways), MOST_CHOICES) - 1
 
 
 def _embolizable(cut: Anatomical, atoms: Arrangement) -> bool:
@@ -359,31 +366,3 @@ def plan_of(draft: Draft, treatments: list[Treatment], settings: SearchSettings)
     if not local:
         return ResectionPlan((Stage("after embolization", main, waiting),))
     return ResectionPlan((Stage("stage one", local), Stage("stage two", main, waiting)))
-
-
-def _caveats(liver: Liver, hopeless: frozenset[int]) -> Iterator[Caveat]:
-    if hopeless:
-        names = ", ".join(f"{liver.lesions[at].number} ({liver.lesions[at].name})" for at in sorted(hopeless))
-        yield Caveat("lesions_not_reachable", f"Nothing considered clears these lesions: {names}.")
-    missing = [
-        words
-        for known, words in (
-            (liver.segments is not None, "a segment map (no anatomical resection by segments)"),
-            (liver.territories_of(Structure.PORTAL_VEIN) is not None, "portal branches (no territories)"),
-            (liver.territories_of(Structure.HEPATIC_VEINS) is not None, "hepatic veins (no congestion)"),
-        )
-        if not known
-    ]
-    if missing:
-        yield Caveat("search_without", f"The search went without {'; '.join(missing)}.")
-
-
-def _methods(settings: SearchSettings, considered: int) -> tuple[str, ...]:
-    return (
-        f"{considered} plans were considered: connected sets of segments, territories of portal branches, "
-        f"wedges with {settings.margin_mm:g} mm, ablations of lesions below "
-        f"{settings.ablation_largest_mm:g} mm, in one stage and in two, as far as each was allowed. Those "
-        "shown are beaten by none in functional remnant, smallest margin (up to 10 mm), congestion, cut "
-        "surface and number of procedures at once. Access, inflow, bile and the patient are not among the "
-        "criteria.",
-    )

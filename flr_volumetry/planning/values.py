@@ -170,9 +170,9 @@ class SearchResult:
     options : tuple of PlanOption
         The Pareto front, the largest working remnant first.
     considered : int
-        How many plans were looked at.
+        How many plans were looked at: every anatomical resection with every way to treat the lesions.
     clearing : int
-        How many of them clear every lesion with the margin.
+        How many plans, in one stage or two, clear every lesion with the margin and leave enough.
     caveats : tuple of Caveat
         What the reader must know.
     methods : tuple of str

@@ -2,6 +2,7 @@
 
 from flr_volumetry.territories.couinaud import CouinaudSegments, couinaud_segments, with_segments
 from flr_volumetry.territories.couinaud_find import find_landmarks
+from flr_volumetry.territories.fill import fill_segments
 from flr_volumetry.territories.find import find_territories, with_territories
 from flr_volumetry.territories.landmarks import LANDMARK_NAMES, Landmark, Landmarks, landmark_named
 from flr_volumetry.territories.nearest import Weighting
@@ -24,6 +25,7 @@ __all__ = [
     "Weighting",
     "cantlie_plane",
     "couinaud_segments",
+    "fill_segments",
     "find_landmarks",
     "find_territories",
     "hepatic_vein_plane",

@@ -31,6 +31,7 @@ from flr_volumetry.resection import (
     lesion_surface,
     resect,
 )
+from flr_volumetry.territories import fill_segments
 from flr_volumetry.volumetry.consequences import weigh
 from flr_volumetry.volumetry.measure import measure
 from tests.grids import STEPS, centres
@@ -231,6 +232,32 @@ def test_without_segments_wedges_and_ablations_remain_and_it_is_said():
         not isinstance(c, SegmentResection) for o in found.options for c in o.plan.stages[0].resections
     )
     assert "a segment map" in found.caveats[0].message
+
+
+def test_liver_without_a_segment_is_said_and_what_it_keeps_from_being_cleared():
+    """A seam of unlabelled liver in the lesion stays with every resection by segments; filled, it goes."""
+    liver = liver_of(lesions=LESIONS[:1])
+    cut = liver.segments.copy()
+    inside = np.argwhere(liver.lesions[0].voxels)[0] + liver.lesions[0].start
+    cut[tuple(inside)] = 0
+    seamed = replace(liver, segments=cut)
+    settings = SearchSettings(wedges=False, ablations=False, least_flr=0.0)
+    with pytest.raises(PlanError) as refused:
+        search_plans(seamed, settings)
+    assert refused.value.reason == "lesion_not_reachable"
+    found = search_plans(fill_segments(seamed), settings)
+    whole = search_plans(liver, settings)
+    assert [o.title for o in found.options] == [o.title for o in whole.options]
+    kept = search_plans(seamed, QUICK)
+    (said,) = [c.message for c in kept.caveats if c.code == "search_unlabelled"]
+    assert f"{liver.grid.voxel_ml:.2f} mL" in said
+    assert "fill_segments" in said
+
+
+def test_considered_are_all_cuts_with_all_ways_to_treat():
+    """No resection, or a connected set of octants, with nothing, a wedge or an ablation of each lesion."""
+    sets = [s for n in range(1, 8) for s in itertools.combinations(range(1, 9), n) if connected(frozenset(s))]
+    assert searched().considered == (1 + len(sets)) * 3 * 3 - 1
 
 
 def test_a_lesion_that_nothing_reaches_is_named():
