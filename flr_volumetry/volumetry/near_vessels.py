@@ -14,7 +14,7 @@ from flr_volumetry.anatomy import Structure
 
 if TYPE_CHECKING:
     from flr_volumetry.images import Grid
-    from flr_volumetry.liver import Liver, Vessel
+    from flr_volumetry.liver import Lesion, Liver, Vessel
 
 HEAT_SINK_DIAMETER_MM = 3.0
 """Vessels of 3 mm and more carry heat away from an ablation (clinical base W14, GK-H)."""
@@ -69,10 +69,19 @@ def near_vessels(liver: Liver) -> tuple[NearVessel, ...]:
             continue
         tree = KDTree(wide)
         for lesion in liver.lesions:
-            centres = _centres(np.argwhere(lesion.voxels) + np.array(lesion.start), liver.grid)
+            centres = _centres(
+                np.argwhere(_nearest_part(lesion, vessel)) + np.array(lesion.start), liver.grid
+            )
             distance = float(np.min(tree.query(centres)[0]))
             found.append(NearVessel(lesion.number, vessel.structure, distance))
     return tuple(found)
+
+
+def _nearest_part(lesion: Lesion, vessel: Vessel) -> npt.NDArray[np.bool_]:
+    """Return the lesion's rim, which is nearest to what lies outside; all of it where the vessel enters."""
+    if (lesion.voxels & vessel.voxels[lesion.box]).any():
+        return lesion.voxels
+    return np.asarray(lesion.voxels & ~ndimage.binary_erosion(lesion.voxels))
 
 
 def _wide(vessel: Vessel, grid: Grid) -> Points:
@@ -84,10 +93,10 @@ def _wide(vessel: Vessel, grid: Grid) -> Points:
     voxels = _centres(np.argwhere(inside) + start - 1, grid)
     outside = _centres(np.argwhere(rim) + start - 1, grid)
     radius = HEAT_SINK_DIAMETER_MM / 2
-    core = voxels[KDTree(outside).query(voxels)[0] >= radius]
+    core = voxels[KDTree(outside).query(voxels, distance_upper_bound=radius)[0] >= radius]
     if not len(core):
         return core
-    return voxels[KDTree(core).query(voxels)[0] <= radius]
+    return voxels[np.isfinite(KDTree(core).query(voxels, distance_upper_bound=radius)[0])]
 
 
 def _centres(indices: npt.NDArray[np.intp], grid: Grid) -> Points:
