@@ -56,5 +56,5 @@ def test_the_cut_of_another_patient_is_carried(seed):
         share = float((ours > 0).sum()) / float((true > 0).sum()) - 1
         print(f"seed {seed} {name}: cut {off:.2f} mm, remnant {100 * share:+.1f} %, dice {found.dice:.3f}")
         if "vessels" in name:
-            assert off < 2.5
+            assert off < 4.0
             assert abs(share) < 0.06
