@@ -24,6 +24,7 @@ from flr_volumetry.app.sections import (
     StageSection,
     StudySection,
     TerritoriesSection,
+    UncertaintySection,
 )
 from flr_volumetry.app.tables import Section
 from flr_volumetry.errors import CaseError, UnreadableError
@@ -56,6 +57,7 @@ class Case(Section):
     followup: FollowupSection | None = None
     landmarks: LandmarksSection | None = None
     assessment: AssessmentSection = AssessmentSection()
+    uncertainty: UncertaintySection = UncertaintySection()
     folder: Path = Field(default=Path(), exclude=True)
     sha256: str = Field(default="", exclude=True)
 

@@ -22,6 +22,7 @@ from flr_volumetry.volumetry.consequences import weigh
 from flr_volumetry.volumetry.measure import measure
 from flr_volumetry.volumetry.near_vessels import near_vessels
 from flr_volumetry.volumetry.nearby import neighbours
+from flr_volumetry.volumetry.uncertainty import estimate_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +86,7 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     if case.stage:
         case.plan()
     patient, attested = case.person(), case.attested.value()
+    relative, drawing = case.uncertainty.relative(), case.uncertainty.value()
     folder = case.resolve(case.assessment.protocol_folder) if case.assessment.protocol_folder else None
     protocols = read_protocols(case.protocol_keys(), folder=folder)
     tell("reading image and masks")
@@ -107,10 +109,14 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     consequences = weigh(liver, partition)
     patient, maps = with_functional_map(patient, case, liver, partition)
     inputs = (*inputs, *maps)
+    errors = estimate_errors(liver, partition, volumes, consequences=consequences, errors=drawing)
+    if relative is not None:
+        errors = errors.with_relative(volumes, relative)
     assessment = assess(
         volumes,
         patient,
         protocols,
+        errors=errors,
         tissue=tissue_of(case, liver, patient),
         cut=PlannedCut(partition.plan, consequences),
     )

@@ -12,6 +12,7 @@ from flr_volumetry.app.drawn import PlanFiles
 from flr_volumetry.app.tables import MaskEntry, Point, Section
 from flr_volumetry.resection import Stage, Waiting
 from flr_volumetry.volumetry.patient import Parenchyma, Patient, Sex
+from flr_volumetry.volumetry.uncertainty import DRAWING_ERRORS, DrawingErrors, RelativeErrors
 
 
 class CaseSection(Section):
@@ -133,6 +134,39 @@ class StageSection(Section):
         after = Waiting(self.after.procedure, self.after.weeks) if self.after else None
         cuts = tuple(resection.value(files) for resection in self.resections)
         return Stage(self.name or f"stage {number}", cuts, after)
+
+
+class UncertaintySection(Section):
+    """The [uncertainty] table: how far outlines and cuts may be off; all optional.
+
+    With remnant_relative_sd and liver_relative_sd, remnant and liver have these errors instead, as fractions.
+    """
+
+    outline_sd_mm: float = DRAWING_ERRORS.outline_sd_mm
+    local_sd_mm: float = DRAWING_ERRORS.local_sd_mm
+    correlation_mm: float = DRAWING_ERRORS.correlation_mm
+    lesion_correlation_mm: float = DRAWING_ERRORS.lesion_correlation_mm
+    cut_sd_mm: float = DRAWING_ERRORS.cut_sd_mm
+    cut_sd_degrees: float = DRAWING_ERRORS.cut_sd_degrees
+    slice_share: float = DRAWING_ERRORS.slice_share
+    remnant_relative_sd: float | None = None
+    liver_relative_sd: float | None = None
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> UncertaintySection:
+        if (self.remnant_relative_sd is None) != (self.liver_relative_sd is None):
+            raise ValueError("remnant_relative_sd and liver_relative_sd are given together, or neither is")
+        return self
+
+    def value(self) -> DrawingErrors:
+        """Return how far outlines and cuts may be off, as a value of the core."""
+        return DrawingErrors(**self.model_dump(exclude={"remnant_relative_sd", "liver_relative_sd"}))
+
+    def relative(self) -> RelativeErrors | None:
+        """Return the relative errors of remnant and liver, if they are given."""
+        if self.remnant_relative_sd is None or self.liver_relative_sd is None:
+            return None
+        return RelativeErrors(remnant=self.remnant_relative_sd, liver=self.liver_relative_sd)
 
 
 class AssessmentSection(Section):

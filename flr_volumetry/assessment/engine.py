@@ -16,6 +16,7 @@ from flr_volumetry.assessment.plausibility import (
     volume_caveats,
 )
 from flr_volumetry.assessment.rules import assumes_no_chemotherapy, evaluate_rule
+from flr_volumetry.assessment.sensitivity import sensitivity
 from flr_volumetry.assessment.wording import (
     amount_text,
     conclude,
@@ -25,7 +26,7 @@ from flr_volumetry.assessment.wording import (
 )
 from flr_volumetry.errors import Caveat, ProtocolError
 from flr_volumetry.volumetry import formulas
-from flr_volumetry.volumetry.uncertainty import DEFAULT_ERRORS, NORMAL_95
+from flr_volumetry.volumetry.uncertainty import AMOUNTS, DEFAULT_ERRORS, RelativeErrors, relative_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,15 @@ if TYPE_CHECKING:
     from flr_volumetry.volumetry.formulas import LiverEstimate
     from flr_volumetry.volumetry.measure import LiverVolumes
     from flr_volumetry.volumetry.patient import Patient
-    from flr_volumetry.volumetry.uncertainty import RelativeErrors
+    from flr_volumetry.volumetry.uncertainty import VolumeErrors
+
+
+RATIO_METHOD = (
+    "95 % intervals of ratios by Fieller's theorem, with the covariance of remnant and liver; the "
+    "probability of reaching a threshold t is that of F - t T being 0 or more. Liver volumes estimated from "
+    "body size, body weight and body surface are taken as exact: how far a person may lie from a formula is "
+    "no error of the scan, and is shown by the spread between formulas instead."
+)
 
 
 def assess(
@@ -44,7 +53,7 @@ def assess(
     patient: Patient,
     protocols: Sequence[Protocol],
     *,
-    errors: RelativeErrors = DEFAULT_ERRORS,
+    errors: VolumeErrors | RelativeErrors = DEFAULT_ERRORS,
     tissue: Tissue | None = None,
     cut: PlannedCut | None = None,
 ) -> Assessment:
@@ -58,8 +67,8 @@ def assess(
         What is not known makes its rules "not evaluable", never passed.
     protocols : sequence of Protocol
         At least one; each is applied whole.
-    errors : RelativeErrors
-        Standard deviations of the volumes.
+    errors : VolumeErrors or RelativeErrors
+        Of the volumes: from the geometry of this liver (`estimate_errors`), or a share of remnant and liver.
     tissue : Tissue or None
         CT numbers of the liver, if known.
     cut : PlannedCut or None
@@ -86,7 +95,8 @@ def assess(
     """
     _check_protocols(protocols)
     check_conservation(volumes)
-    table = compute_indices(volumes, patient, errors=errors)
+    known = relative_errors(volumes, errors) if isinstance(errors, RelativeErrors) else errors
+    table = compute_indices(volumes, patient, errors=known)
     flr = table.find("flr")
     if flr is not None:
         table = with_function(table, weigh_function(patient, volumes, flr))
@@ -96,11 +106,13 @@ def assess(
         for rule in protocol.rules
     )
     estimates = _estimates(patient)
+    panel = sensitivity(volumes, patient, findings, table)
     pathway = embolization_pathway(volumes, patient, findings, table, cut.plan if cut is not None else None)
     caveats = (
         *volume_caveats(volumes),
         *patient_caveats(patient),
         *(tissue_caveats(tissue) if tissue is not None else ()),
+        *known.caveats,
         *table.caveats,
         *_chemotherapy_caveats(findings, patient),
         *pathway.caveats,
@@ -109,13 +121,17 @@ def assess(
     mapped = patient.function.map_share if patient.function is not None else None
     return Assessment(
         indices=table.indices,
-        volume_intervals=_volume_intervals(volumes, errors),
+        volume_intervals={
+            name: known.interval(name, getattr(volumes, name)) for name in AMOUNTS if name in known.names
+        },
         findings=findings,
         protocols=tuple(protocols),
         conclusion=conclude(protocols, findings),
         caveats=tuple(dict.fromkeys(caveats)),
         methods=(
-            *_methods(protocols, table, estimates, errors),
+            *_methods(protocols, table, estimates),
+            *known.methods,
+            RATIO_METHOD,
             *pathway.methods,
             *(mapped.methods if mapped is not None else ()),
         ),
@@ -129,6 +145,8 @@ def assess(
         else (),
         pathway=pathway,
         function=table.function,
+        errors=known,
+        sensitivity=panel,
     )
 
 
@@ -146,23 +164,6 @@ def _estimates(patient: Patient) -> tuple[LiverEstimate, ...]:
     if patient.height_cm is None or patient.weight_kg is None or child:
         return ()
     return formulas.liver_estimates(height_cm=patient.height_cm, weight_kg=patient.weight_kg)
-
-
-def _volume_intervals(volumes: LiverVolumes, errors: RelativeErrors) -> dict[str, tuple[float, float]]:
-    """95 % intervals of the amounts whose error has a stated size; tumour and ablation have none."""
-    sds = {
-        "total_ml": errors.liver * volumes.total_ml,
-        "functional_ml": errors.liver * volumes.functional_ml,
-        "remnant_ml": errors.remnant * volumes.remnant_ml,
-        "remnant_functional_ml": errors.remnant * volumes.remnant_functional_ml,
-    }
-    if volumes.resected_ml > 0:
-        sds["resected_ml"] = (sds["total_ml"] ** 2 + sds["remnant_ml"] ** 2) ** 0.5
-    intervals = {}
-    for name, sd in sds.items():
-        ml, half = getattr(volumes, name), NORMAL_95 * sd
-        intervals[name] = (max(0.0, ml - half), ml + half)
-    return intervals
 
 
 def _chemotherapy_caveats(findings: Sequence[Finding], patient: Patient) -> list[Caveat]:
@@ -214,7 +215,6 @@ def _methods(
     protocols: Sequence[Protocol],
     table: IndexTable,
     estimates: Sequence[LiverEstimate],
-    errors: RelativeErrors,
 ) -> tuple[str, ...]:
     names = "; ".join(f"{p.title} ({p.key}, version {p.version})" for p in protocols)
     return (
@@ -223,5 +223,4 @@ def _methods(
         "two percentage points is called borderline.",
         *table.methods,
         spread_sentence(table, estimates),
-        errors.sentence,
     )

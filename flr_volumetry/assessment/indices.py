@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flr_volumetry.volumetry.formulas import LiverEstimate
     from flr_volumetry.volumetry.measure import LiverVolumes
     from flr_volumetry.volumetry.patient import Patient
-    from flr_volumetry.volumetry.uncertainty import RelativeErrors
+    from flr_volumetry.volumetry.uncertainty import VolumeErrors
 
 ML_PER_M2 = "mL/m2"
 G_PER_KG = 1000.0
@@ -97,7 +97,7 @@ def with_function(table: IndexTable, function: FunctionTable) -> IndexTable:
     )
 
 
-def compute_indices(volumes: LiverVolumes, patient: Patient, *, errors: RelativeErrors) -> IndexTable:
+def compute_indices(volumes: LiverVolumes, patient: Patient, *, errors: VolumeErrors) -> IndexTable:
     """Compute every ratio that the patient's data allow.
 
     Parameters
@@ -106,8 +106,8 @@ def compute_indices(volumes: LiverVolumes, patient: Patient, *, errors: Relative
         Counted.
     patient : Patient
         What is not known of them leaves its ratios out.
-    errors : RelativeErrors
-        Standard deviations of the volumes.
+    errors : VolumeErrors
+        Of the volumes.
 
     Returns
     -------
@@ -138,17 +138,21 @@ def compute_indices(volumes: LiverVolumes, patient: Patient, *, errors: Relative
     )
 
 
-def _remnant(volumes: LiverVolumes, errors: RelativeErrors) -> Measured:
-    ml = volumes.remnant_functional_ml
-    return Measured(ml, errors.remnant * ml)
+def _measured(name: str, volumes: LiverVolumes, errors: VolumeErrors) -> Measured:
+    return Measured(getattr(volumes, name), errors.sd(name))
 
 
-def _flr(volumes: LiverVolumes, errors: RelativeErrors) -> Index:
+def _remnant(volumes: LiverVolumes, errors: VolumeErrors) -> Measured:
+    return _measured("remnant_functional_ml", volumes, errors)
+
+
+def _flr(volumes: LiverVolumes, errors: VolumeErrors) -> Index:
     value = formulas.flr_fraction(
         remnant_functional_ml=volumes.remnant_functional_ml, functional_ml=volumes.functional_ml
     )
     remnant = _remnant(volumes, errors)
-    liver = Measured(volumes.functional_ml, errors.liver * volumes.functional_ml)
+    liver = _measured("functional_ml", volumes, errors)
+    covariance = errors.covariance("remnant_functional_ml", "functional_ml")
     return Index(
         key="flr",
         title="FLR / functional liver volume (D8)",
@@ -157,17 +161,18 @@ def _flr(volumes: LiverVolumes, errors: RelativeErrors) -> Index:
         numerator_ml=remnant.value,
         denominator=f"FTLV {liver.value:.1f} mL",
         denominator_amount=liver.value,
-        interval=_capped(ratio_interval(remnant, liver), value),
+        interval=_capped(ratio_interval(remnant, liver, covariance=covariance), value),
         sd_numerator=remnant.sd,
         sd_denominator=liver.sd,
+        covariance=covariance,
         method="FLR (tumour, ablation zones and wedges excluded) / (liver - tumour), D8.",
     )
 
 
-def _flr_of_total(volumes: LiverVolumes, errors: RelativeErrors) -> Index:
+def _flr_of_total(volumes: LiverVolumes, errors: VolumeErrors) -> Index:
     value = formulas.flr_of_total_fraction(remnant_ml=volumes.remnant_ml, total_ml=volumes.total_ml)
-    remnant = Measured(volumes.remnant_ml, errors.remnant * volumes.remnant_ml)
-    liver = Measured(volumes.total_ml, errors.liver * volumes.total_ml)
+    remnant, liver = (_measured(name, volumes, errors) for name in ("remnant_ml", "total_ml"))
+    covariance = errors.covariance("remnant_ml", "total_ml")
     return Index(
         key="flr_of_total",
         title="gross remnant / total liver volume, tumour included (D9)",
@@ -176,9 +181,10 @@ def _flr_of_total(volumes: LiverVolumes, errors: RelativeErrors) -> Index:
         numerator_ml=remnant.value,
         denominator=f"TLV {liver.value:.1f} mL",
         denominator_amount=liver.value,
-        interval=_capped(ratio_interval(remnant, liver), value),
+        interval=_capped(ratio_interval(remnant, liver, covariance=covariance), value),
         sd_numerator=remnant.sd,
         sd_denominator=liver.sd,
+        covariance=covariance,
         method="Gross remnant / liver with tumour, D9: lower than D8 where tumour leaves with the specimen.",
     )
 
@@ -208,6 +214,7 @@ def _phrr(volumes: LiverVolumes, flr: Index) -> Index:
         interval=(max(0.0, value + flr.value - high), min(1.0, value + flr.value - low)),
         sd_numerator=flr.sd_numerator,
         sd_denominator=flr.sd_denominator,
+        covariance=flr.covariance,
         method=(
             "(Resected - tumour in it) / (liver - tumour), D11 (Kubota 1997, GK-M); what the cut gives "
             "one side it takes from the other, so its interval mirrors that of D8."
@@ -215,7 +222,7 @@ def _phrr(volumes: LiverVolumes, flr: Index) -> Index:
     )
 
 
-def _sflr(key: str, estimate: LiverEstimate, volumes: LiverVolumes, errors: RelativeErrors) -> Index:
+def _sflr(key: str, estimate: LiverEstimate, volumes: LiverVolumes, errors: VolumeErrors) -> Index:
     value = formulas.sflr_fraction(remnant_functional_ml=volumes.remnant_functional_ml, telv_ml=estimate.ml)
     remnant = _remnant(volumes, errors)
     default = "standardised FLR, default formula" if key == "sflr" else "standardised FLR"
@@ -239,7 +246,7 @@ def _add_body_ratios(
     missing: dict[str, str],
     volumes: LiverVolumes,
     patient: Patient,
-    errors: RelativeErrors,
+    errors: VolumeErrors,
 ) -> None:
     """Append the ratios to body weight and body surface, or say why they are missing."""
     remnant = _remnant(volumes, errors)

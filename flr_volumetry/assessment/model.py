@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flr_volumetry.assessment.pathway import Pathway
     from flr_volumetry.assessment.systems.model import Checklist
     from flr_volumetry.assessment.two_stage import TwoStage
+    from flr_volumetry.assessment.sensitivity import Sensitivity
     from flr_volumetry.errors import Caveat
     from flr_volumetry.resection import CutArea, ResectionPlan
     from flr_volumetry.volumetry.consequences import Consequences
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from flr_volumetry.volumetry.measure import LiverVolumes
     from flr_volumetry.volumetry.nearby import Neighbours
     from flr_volumetry.volumetry.patient import Parenchyma, Patient
+    from flr_volumetry.volumetry.uncertainty import VolumeErrors
 
 FRACTION = "fraction"
 """The unit of a ratio of volumes."""
@@ -242,6 +244,8 @@ class Index:
         Standard deviations the interval was made from, in the units of the amounts.
     method : str
         One sentence: formula, source.
+    covariance : float
+        Of the errors of numerator and denominator, in the product of their units: what both share.
     """
 
     key: str
@@ -255,6 +259,7 @@ class Index:
     sd_numerator: float
     sd_denominator: float
     method: str
+    covariance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +389,10 @@ class Assessment:
         Growth that is asked for, and growth that embolization may give.
     function : FunctionTable or None
         Tests and scores of function.
+    errors : VolumeErrors or None
+        How sure the volumes and margins are, and what each source of error contributes.
+    sensitivity : Sensitivity or None
+        The same remnant as a share of every liver volume, measured or estimated.
     """
 
     indices: tuple[Index, ...]
@@ -396,6 +405,8 @@ class Assessment:
     congestion: tuple[CongestionFinding, ...] = ()
     pathway: Pathway | None = None
     function: FunctionTable | None = None
+    errors: VolumeErrors | None = None
+    sensitivity: Sensitivity | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,10 +176,12 @@ def _judge(rule: Rule, protocol: str, index: Index) -> Finding:
         margin_points=100 * (index.value - rule.threshold) if rule.unit == FRACTION else None,
         margin_ml=margin_ml,
         required_growth=max(0.0, -margin_ml) / remnant.value,
-        probability_above=probability_at_least(remnant, whole, threshold=rule.threshold),
+        probability_above=probability_at_least(
+            remnant, whole, threshold=rule.threshold, covariance=index.covariance
+        ),
         state=_state(
             margin=index.value - rule.threshold,
-            sd=margin_sd(remnant, whole, threshold=rule.threshold),
+            sd=margin_sd(remnant, whole, threshold=rule.threshold, covariance=index.covariance),
             least=BORDERLINE_POINTS if share else 0.0,
             rule=rule,
         ),

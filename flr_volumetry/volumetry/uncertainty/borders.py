@@ -6,7 +6,7 @@ errors of volumes follow from areas, and those of parts that share a border from
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,7 +52,7 @@ class Borders:
 
     def take(self, which: npt.NDArray[np.bool_]) -> Borders:
         """Return some of the rows; the layers stay those of all."""
-        return Borders(*(getattr(self, f.name)[which] for f in fields(self)[:-1]), self.layers)
+        return replace(self, **{f.name: getattr(self, f.name)[which] for f in fields(self)[:-1]})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,8 +114,8 @@ def borders_of(codes: npt.NDArray[np.unsignedinteger], grid: Grid) -> Borders:
     -----
     Faces of voxels make a staircase, of too large an area. The sums of their sizes across each axis, in a
     box, are right, and the area of a flat piece is the length of the vector that they make. Of a
-    curved one it is a little more: 13 % less than the true area for a whole ball in one box, 1 % for a
-    box of half its radius.
+    curved one it is a little less than the true area: 13 % for a whole ball in one box, 1 % for one
+    of half its radius.
     """
     place, first, second, axis, way = _faces(codes)
     box = np.maximum(1, np.round(STEPS_IN_BOX * max(grid.spacing_mm) / np.asarray(grid.spacing_mm)))
@@ -151,7 +151,7 @@ def _faces(codes: npt.NDArray[np.unsignedinteger]) -> tuple[Floats, Ints, Ints, 
     for axis in range(3):
         low = memory[tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))]
         high = memory[tuple(slice(1, None) if a == axis else slice(None) for a in range(3))]
-        where = np.nonzero(low != high)
+        where = np.unravel_index(np.flatnonzero(low != high), low.shape)
         below, above = low[where].astype(np.int64), high[where].astype(np.int64)
         place = np.stack([where[order[a]] for a in range(3)], axis=1).astype(np.float64)
         place[:, order[axis]] += 0.5
@@ -179,6 +179,6 @@ def _layers(pair: Ints, axis: Ints, way: Ints, place: Floats, parts: int) -> Lay
         keys % 3,
         np.bincount(row, way, n).astype(np.int64),
         np.bincount(row, minlength=n),
-        np.bincount(row, along, n),
-        np.bincount(row, along**2, n),
+        np.bincount(row, along, n).astype(np.float64),
+        np.bincount(row, along**2, n).astype(np.float64),
     )

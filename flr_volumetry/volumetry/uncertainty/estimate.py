@@ -163,7 +163,7 @@ class _Coded:
         return tuple(columns), Parts(weights, piece, tumour == 1)
 
     def regions(self) -> dict[str, Parts]:
-        """The segments, and the congested part of the remnant, as parts that border on each other."""
+        """Return the segments, and the congested part of the remnant, as parts that border on each other."""
         piece, _, congested, segment = self.meaning
         none = np.zeros(len(piece), dtype=bool)
         found = {}
@@ -214,7 +214,7 @@ def _sources(
 def _region_sds(
     liver: Liver, borders: Borders, parts: Parts, errors: DrawingErrors, steps: int
 ) -> tuple[float, ...]:
-    """Standard deviations of regions with borders of their own, mL."""
+    """Return standard deviations of regions with borders of their own, mL."""
     covariance = sum(_sources(liver, kinds_of(borders, parts), parts, errors, steps).values())
     return tuple(np.sqrt(np.maximum(0.0, np.diagonal(covariance))).tolist())
 
@@ -236,8 +236,8 @@ def _lesion(
 ) -> LesionErrors:
     """How sure one lesion's volume and margin are.
 
-    The volume for an outline offset by d is ``V (1 + A d / 3 V)^3``: that of the ball with its volume and area
-    grown by d, and by the Brunn-Minkowski inequality never less than that of a convex body.
+    The volume for an outline offset by d is ``V (1 + A d / 3 V)^3``: exact for a ball, and by the
+    Brunn-Minkowski inequality never less than that of a convex body.
     """
     inside = np.pad(lesion.voxels & liver.voxels[lesion.box], 1)
     area = float(borders_of(inside.astype(np.uint8), liver.grid).areas_mm2.sum())
@@ -267,7 +267,7 @@ def _lesion(
 def _margin_sd(
     facts: LesionFacts, liver: Liver, kinds: Kinds, errors: DrawingErrors, slices_mm: float
 ) -> float:
-    """Standard deviation of a margin: the lesion's outline at its end, and the cut at the other."""
+    """Return the standard deviation of a margin: the lesion's outline at one end, the cut at the other."""
     one, other = np.asarray(facts.closest_mm), np.asarray(facts.cut_mm)
     way = (other - one) / max(facts.margin_mm, 1e-9) if facts.margin_mm > 0 else np.zeros(3)
     steps = liver.grid.affine[:3, :3]
@@ -280,7 +280,7 @@ def _margin_sd(
     )
     sides = [m for low, _, m in kinds.cuts if low == REMNANT and len(m.borders.areas_mm2)]
     if sides and facts.margin_mm > 0:
-        away = [cKDTree(m.borders.centres_mm).query(other)[0] for m in sides]
+        away = [float(cKDTree(m.borders.centres_mm).query(other)[0]) for m in sides]
         cut = sides[int(np.argmin(away))].borders
         middle = cut.areas_mm2 @ cut.centres_mm / cut.areas_mm2.sum()
         lever = float(np.linalg.norm(np.cross(other - middle, way)))

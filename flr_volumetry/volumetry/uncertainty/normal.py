@@ -1,4 +1,4 @@
-"""Intervals of amounts and of their ratios, and the side of a threshold, for normal errors that may be shared.
+"""Intervals of amounts and of their ratios, and the side of a threshold, for errors that may be shared.
 
 A remnant and its liver share the liver's outline, so part of their errors goes together and cancels in
 their ratio; that part is their covariance.

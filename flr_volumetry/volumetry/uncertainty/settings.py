@@ -21,13 +21,13 @@ class DrawingErrors:
     Parameters
     ----------
     outline_sd_mm : float
-        How far the whole outline of the liver lies too wide or too tight, and how far those of the lesions do,
-        mm. Default 0.4: gives a liver of 1.5 L with about 1,000 cm2 of surface the 3 % of the clinical base,
-        8.5 (ASSUMED).
+        How far the whole outline of the liver lies too wide or too tight, and how far those of the lesions
+        do, mm. Default 0.4: gives a liver of 1.5 L with about 1,000 cm2 of surface the order of the 3 % of
+        the clinical base, 8.5 (ASSUMED).
     local_sd_mm : float
-        How far it wavers from place to place, mm. Default 1.2: two radiologists' livers overlap with a Dice of
-        0.95, their tumours with 0.85 (PMC10587725), so that their outlines lie 1.3 to 1.5 mm apart on average,
-        2 (1 - Dice) V / A, and each is off by sqrt(pi) / 2 of that as standard deviation (DERIVED).
+        How far it wavers from place to place, mm. Default 1.2: two radiologists' livers overlap with a Dice
+        of 0.95, their tumours with 0.85 (PMC10587725), so that their outlines lie 1.3 to 1.5 mm apart on
+        average, 2 (1 - Dice) V / A, and each is off by sqrt(pi) / 2 of that as standard deviation (DERIVED).
     correlation_mm : float
         Over what length it wavers together, on the liver, mm. Default 10 (ASSUMED).
     lesion_correlation_mm : float
@@ -85,7 +85,7 @@ class DrawingErrors:
 
 @dataclass(frozen=True, slots=True)
 class RelativeErrors:
-    """Relative standard deviations of remnant and liver, independent of each other, for a site that knows them.
+    """Relative standard deviations of remnant and liver, independent, for a site that knows its own.
 
     Parameters
     ----------
@@ -118,11 +118,8 @@ class RelativeErrors:
         """One sentence for the methods section."""
         return (
             f"Intervals take a standard deviation of {100 * self.remnant:g} % on the remnant and "
-            f"{100 * self.liver:g} % on the liver (assumed, for want of a verified figure), normal and "
-            "independent; 95 % intervals of ratios by Fieller's theorem; the probability of reaching a "
-            "threshold t is that of F - t T being 0 or more. Liver volumes estimated from body size, body "
-            "weight and body surface are taken as exact: how far a person may lie from a formula is no error "
-            "of the scan, and is shown by the spread between formulas instead."
+            f"{100 * self.liver:g} % on the liver (assumed, or the site's own), normal and "
+            "independent."
         )
 
 

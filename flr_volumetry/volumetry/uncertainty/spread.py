@@ -28,7 +28,7 @@ MM3_PER_ML = 1000.0
 FURTHEST = 3.5
 """Correlation lengths beyond which places are taken as independent: exp(-3.5^2 / 2) = 0.2 %."""
 CAP_SHARE = 0.1
-"""Variance of counting the voxels of an ellipsoid, as a share of (step / extent)^4: see `counting_variance`."""
+"""Variance of the voxel count of an ellipsoid, as a share of (step / extent)^4: see `counting_variance`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,14 +119,10 @@ def kinds_of(borders: Borders, parts: Parts) -> Kinds:
     outline = borders.first == OUTSIDE
     cut = ~outline & (one != two)
     lesion = ~outline & ~cut & (parts.tumour[borders.first] != parts.tumour[borders.second])
-    pairs = np.unique(np.stack([np.minimum(one, two), np.maximum(one, two)], axis=1)[cut], axis=0)
+    low, high = np.minimum(one, two), np.maximum(one, two)
+    pairs = np.unique(np.stack([low, high], axis=1)[cut], axis=0)
     cuts = tuple(
-        (
-            int(a),
-            int(b),
-            _moved(borders, cut & (np.minimum(one, two) == a) & (np.maximum(one, two) == b), one < two, parts),
-        )
-        for a, b in pairs
+        (int(a), int(b), _moved(borders, cut & (low == a) & (high == b), one < two, parts)) for a, b in pairs
     )
     return Kinds(
         _moved(borders, outline, np.zeros(len(one), dtype=bool), parts),
@@ -160,8 +156,8 @@ def wavering(moved: Moved, *, sd_mm: float, correlation_mm: float) -> Floats:
 
     Notes
     -----
-    ``Cov = sd^2 double integral of exp(-r^2 / 2 L^2) dA dA'``, summed over cells of side L, to which it is right
-    to a part in a million on a plane. A large border so has area / (2 pi L^2) independent places; one cell
+    ``Cov = sd^2 double integral of exp(-r^2 / 2 L^2) dA dA'``, summed over cells of side L, which is right to
+    a part in a million on a plane. A large border so has area / (2 pi L^2) independent places; one cell
     of area a has ``2 pi L^2 a (1 - exp(-a / (2 pi L^2)))``, which is exact for a ball (DERIVED).
     """
     count = moved.gain.shape[1]
@@ -172,13 +168,13 @@ def wavering(moved: Moved, *, sd_mm: float, correlation_mm: float) -> Floats:
     cell = cell.reshape(-1)
     n = int(cell.max()) + 1
     gather = csr_array((np.ones(len(cell)), (cell, np.arange(len(cell)))), shape=(n, len(cell)))
-    area = np.maximum(gather @ areas, 1e-9)
-    middle = (gather @ (centres * areas[:, None])) / area[:, None]
-    rates = (gather @ moved.rates_mm2) / MM3_PER_ML
+    area = np.maximum(_sums(gather, areas[:, None]), 1e-9)
+    middle = _sums(gather, centres * areas[:, None]) / area
+    rates = _sums(gather, moved.rates_mm2) / MM3_PER_ML
     one, two = cKDTree(middle).query_pairs(FURTHEST * correlation_mm, output_type="ndarray").T
     apart = np.sum((middle[one] - middle[two]) ** 2, axis=1)
     alike = np.exp(-apart / (2 * correlation_mm**2))
-    patch = area / (2 * np.pi * correlation_mm**2)
+    patch = area[:, 0] / (2 * np.pi * correlation_mm**2)
     own = -np.expm1(-patch) / patch
     kernel = coo_array(
         (
@@ -187,7 +183,11 @@ def wavering(moved: Moved, *, sd_mm: float, correlation_mm: float) -> Floats:
         ),
         shape=(n, n),
     ).tocsr()
-    return np.asarray(sd_mm**2 * rates.T @ (kernel @ rates))
+    return np.asarray(sd_mm**2 * rates.T @ _sums(kernel, rates))
+
+
+def _sums(rows: csr_array, of: Floats) -> Floats:
+    return np.asarray(rows @ of, dtype=np.float64)
 
 
 def tilted(moved: Moved, *, sd_degrees: float) -> Floats:
@@ -195,8 +195,8 @@ def tilted(moved: Moved, *, sd_degrees: float) -> Floats:
 
     Notes
     -----
-    A small turn w moves the place x by w x (x - c), and sweeps its dot product with the vector area: exact for
-    the staircase too.
+    A small turn w moves the place x by w x (x - c), and sweeps its dot product with the vector area: exact
+    for the staircase too.
     """
     middle = _middle(moved)
     swept = np.cross(moved.borders.centres_mm - middle, moved.borders.vectors_mm2)
@@ -268,8 +268,8 @@ def counting_variance(voxels: npt.NDArray[np.bool_]) -> float:
     Notes
     -----
     The end terms of the Euler-Maclaurin formula for the sum of the areas of slices of an ellipsoid: sd =
-    ``2 pi (ab / c) h^2 sqrt(2 / 720)`` for half axes a, b, c and step h along c (DERIVED; Matheron's transitive
-    theory).
+    ``2 pi (ab / c) h^2 sqrt(2 / 720)`` for half axes a, b, c and step h along c (DERIVED; Matheron's
+    transitive theory).
     """
     total = 0.0
     for axis in range(3):

@@ -271,8 +271,9 @@ def tempered(
             caveats.append(
                 Caveat(
                     "error_beyond_model",
-                    f"{name}: {ml:.1f} mL with a standard deviation of {sd:.1f} mL, more than a quarter of it. "
-                    "So small an amount cannot be measured this way; its interval is only a lower bound.",
+                    f"{name}: {ml:.1f} mL with a standard deviation of {sd:.1f} mL, more than a "
+                    "quarter of it. So small an amount cannot be measured this way; its interval is only a "
+                    "lower bound.",
                 )
             )
     return covariance * np.outer(scale, scale), tuple(caveats)
