@@ -88,6 +88,8 @@ def make_truth(seed=0, *, step_mm=1.0, take=(2, 2, 1), share=0.3, turn=0.2):
     # Distances run from voxel centre to voxel centre, the surface between them.
     out, deep = (ndimage.distance_transform_edt(v).astype(np.float32) for v in (~voxels, voxels))
     signed = ndimage.gaussian_filter(np.where(voxels, 0.5 - deep, out - 0.5), 2.0) * step_mm
+    # Smoothing leaves slopes below 1: a level offset by d must lie d away.
+    signed /= np.maximum(np.sqrt(sum(g**2 for g in np.gradient(signed, step_mm))), 0.5)
     signed = signed[:: take[0], :: take[1], :: take[2]]
     steps = tuple(step_mm * t for t in take)
     normal = np.array([-1.0, turn, turn])

@@ -27,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 MM3_PER_ML = 1000.0
 FURTHEST = 3.5
 """Correlation lengths beyond which places are taken as independent: exp(-3.5^2 / 2) = 0.2 %."""
+LARGEST_CELL_MM = 15.0
+"""A liver's surface is taken as flat over so much (assumed)."""
 CAP_SHARE = 0.1
 """Variance of the voxel count of an ellipsoid, as a share of (step / extent)^4: see `counting_variance`."""
 
@@ -157,14 +159,16 @@ def wavering(moved: Moved, *, sd_mm: float, correlation_mm: float) -> Floats:
     Notes
     -----
     ``Cov = sd^2 double integral of exp(-r^2 / 2 L^2) dA dA'``, summed over cells of side L, which is right to
-    a part in a million on a plane. A large border so has area / (2 pi L^2) independent places; one cell
+    a part in a million on a plane (15 mm at most, for the sake of curved ones). A large border so has area / (2 pi L^2) independent places; one cell
     of area a has ``2 pi L^2 a (1 - exp(-a / (2 pi L^2)))``, which is exact for a ball (DERIVED).
     """
     count = moved.gain.shape[1]
     if sd_mm == 0 or not len(moved.gain):
         return np.zeros((count, count))
     centres, areas = moved.borders.centres_mm, moved.borders.areas_mm2
-    cell = np.unique(np.floor(centres / correlation_mm).astype(np.int64), axis=0, return_inverse=True)[1]
+    cell = np.unique(
+        np.floor(centres / min(correlation_mm, LARGEST_CELL_MM)).astype(np.int64), axis=0, return_inverse=True
+    )[1]
     cell = cell.reshape(-1)
     n = int(cell.max()) + 1
     gather = csr_array((np.ones(len(cell)), (cell, np.arange(len(cell)))), shape=(n, len(cell)))
