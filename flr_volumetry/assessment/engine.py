@@ -20,6 +20,7 @@ from flr_volumetry.assessment.sensitivity import sensitivity
 from flr_volumetry.assessment.wording import (
     amount_text,
     conclude,
+    disagreements,
     spread_range,
     spread_sentence,
     threshold_text,
@@ -147,6 +148,7 @@ def assess(
         function=table.function,
         errors=known,
         sensitivity=panel,
+        disagreements=disagreements(protocols, findings),
     )
 
 

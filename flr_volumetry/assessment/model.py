@@ -13,9 +13,10 @@ from flr_volumetry.errors import ProtocolError
 if TYPE_CHECKING:
     from flr_volumetry.assessment.function import FunctionTable
     from flr_volumetry.assessment.pathway import Pathway
+    from flr_volumetry.assessment.sensitivity import Sensitivity
     from flr_volumetry.assessment.systems.model import Checklist
     from flr_volumetry.assessment.two_stage import TwoStage
-    from flr_volumetry.assessment.sensitivity import Sensitivity
+    from flr_volumetry.assessment.wording import Disagreement
     from flr_volumetry.errors import Caveat
     from flr_volumetry.resection import CutArea, ResectionPlan
     from flr_volumetry.volumetry.consequences import Consequences
@@ -393,6 +394,8 @@ class Assessment:
         How sure the volumes and margins are, and what each source of error contributes.
     sensitivity : Sensitivity or None
         The same remnant as a share of every liver volume, measured or estimated.
+    disagreements : tuple of Disagreement
+        Where protocols, or rules of one of them, do not say the same.
     """
 
     indices: tuple[Index, ...]
@@ -407,6 +410,7 @@ class Assessment:
     function: FunctionTable | None = None
     errors: VolumeErrors | None = None
     sensitivity: Sensitivity | None = None
+    disagreements: tuple[Disagreement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,26 @@ class Support(Enum):
     EQUIVOCAL = "is equivocal about"
     AGAINST = "does not support"
     NONE = "cannot be judged"
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Rules that do not say the same of one remnant.
+
+    Parameters
+    ----------
+    protocols : tuple of str
+        Keys of the protocols between which it is; one, if it is among its own rules.
+    above, below : tuple of str
+        Rules that this remnant lies clearly above, and clearly below.
+    sentence : str
+        For people.
+    """
+
+    protocols: tuple[str, ...]
+    above: tuple[str, ...]
+    below: tuple[str, ...]
+    sentence: str
 
 
 def amount_text(value: float, unit: str) -> str:
@@ -80,7 +101,7 @@ def conclude(protocols: Sequence[Protocol], findings: Sequence[Finding]) -> tupl
     """
     own = {p.key: [f for f in findings if f.protocol == p.key] for p in protocols}
     sentences = [_protocol_sentence(p, own[p.key]) for p in protocols]
-    sentences.extend(_disagreement(protocols, own))
+    sentences.extend(found.sentence for found in disagreements(protocols, findings))
     return tuple(sentences)
 
 
@@ -139,23 +160,42 @@ def effect(finding: Finding) -> str:
     return sides.get(finding.state, "")
 
 
-def _disagreement(protocols: Sequence[Protocol], own: dict[str, list[Finding]]) -> list[str]:
-    sentences = []
-    views = {p.key: support(own[p.key]) for p in protocols}
-    views = {key: view for key, view in views.items() if view is not Support.NONE}
+def disagreements(protocols: Sequence[Protocol], findings: Sequence[Finding]) -> tuple[Disagreement, ...]:
+    """Find where protocols, or rules of one of them, do not say the same of a remnant.
+
+    Parameters
+    ----------
+    protocols : sequence of Protocol
+        As applied.
+    findings : sequence of Finding
+        Of all of them.
+
+    Returns
+    -------
+    tuple of Disagreement
+        Between protocols first; empty if all agree.
+    """
+    own = {p.key: [f for f in findings if f.protocol == p.key] for p in protocols}
+    found = []
+    views = {key: view for key, mine in own.items() if (view := support(mine)) is not Support.NONE}
     if len(set(views.values())) > 1:
         said = "; ".join(f"{key} {view.value} the planned remnant" for key, view in views.items())
-        sentences.append(f"The protocols disagree: {said}.")
+        above, below = (
+            tuple(f.rule.id for f in findings if f.volumetric and f.state is state)
+            for state in (State.CLEAR_ABOVE, State.CLEAR_BELOW)
+        )
+        found.append(Disagreement(tuple(views), above, below, f"The protocols disagree: {said}."))
     for protocol in protocols:
         judged = [f for f in own[protocol.key] if f.volumetric]
-        above = [f.rule.id for f in judged if f.state is State.CLEAR_ABOVE]
-        below = [f.rule.id for f in judged if f.state is State.CLEAR_BELOW]
+        above = tuple(f.rule.id for f in judged if f.state is State.CLEAR_ABOVE)
+        below = tuple(f.rule.id for f in judged if f.state is State.CLEAR_BELOW)
         if above and below:
-            sentences.append(
+            sentence = (
                 f"The rules of {protocol.key} disagree among themselves: clearly above {', '.join(above)}, "
                 f"clearly below {', '.join(below)}."
             )
-    return sentences
+            found.append(Disagreement((protocol.key,), above, below, sentence))
+    return tuple(found)
 
 
 def spread_range(table: IndexTable, estimates: Sequence[LiverEstimate]) -> tuple[float, float]:

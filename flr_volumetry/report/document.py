@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.anatomy import ROMAN
 from flr_volumetry.errors import OutputError
+from flr_volumetry.report import certainty
 from flr_volumetry.report.function_document import checklist_json, function_json, two_stage_json
 from flr_volumetry.report.plan_document import congestion_json, consequences_json, pathway_json, plan_json
 
@@ -73,9 +74,12 @@ def report_json(summary: Summary, *, outputs: Sequence[Mapping[str, Any]] = ()) 
         "volumes": _volumes(summary, assessment.volume_intervals),
         "indices": {i.key: _index(i) for i in assessment.indices},
         "findings": [_finding(f) for f in assessment.findings],
-        "lesions": [_lesion(lesion, beside) for lesion, beside in _with_neighbours(summary)],
-        "segments": [_segment(s) for s in summary.volumes.segments],
-        "stages": [_stage(s) for s in summary.volumes.stages],
+        "lesions": [_lesion(lesion, beside, summary) for lesion, beside in _with_neighbours(summary)],
+        "segments": [_segment(s, summary) for s in summary.volumes.segments],
+        "stages": [_stage(s, summary) for s in summary.volumes.stages],
+        "uncertainty": certainty.uncertainty_json(assessment.errors),
+        "sensitivity": certainty.sensitivity_json(assessment.sensitivity),
+        "disagreements": certainty.disagreements_json(assessment.disagreements),
         "plan": plan_json(summary.plan, summary.cut_areas),
         "consequences": {
             **consequences_json(summary.consequences),
@@ -183,7 +187,7 @@ def _volumes(summary: Summary, intervals: dict[str, tuple[float, float]]) -> Jso
         result[name] = _number(getattr(volumes, name), name)
         result[f"{name}_interval"] = _interval(intervals.get(name), name)
     result["congested_ml"] = _optional(outflow.ml if outflow is not None else None, "congested_ml")
-    result["congested_ml_interval"] = None
+    result["congested_ml_interval"] = _interval(certainty.congested_interval(summary), "congested_ml")
     result["voxel_ml"] = _number(volumes.voxel_ml, "voxel_ml")
     return result
 
@@ -199,6 +203,7 @@ def _index(index: Index) -> Json:
         "denominator_amount": _number(index.denominator_amount, index.key),
         "sd_numerator": _number(index.sd_numerator, index.key),
         "sd_denominator": _number(index.sd_denominator, index.key),
+        "covariance": _number(index.covariance, index.key),
         "method": index.method,
     }
 
@@ -251,17 +256,19 @@ def _neighbour(neighbour: Neighbour, what: str) -> Json:
     }
 
 
-def _lesion(lesion: LesionFacts, beside: Neighbours | None) -> Json:
+def _lesion(lesion: LesionFacts, beside: Neighbours | None, summary: Summary) -> Json:
     what = f"lesion {lesion.number}"
     closest = lesion.closest_mm
     return {
         "number": lesion.number,
         "name": lesion.name,
         "ml": _number(lesion.ml, what),
+        "ml_interval": _interval(certainty.lesion_interval(summary, lesion), what),
         "longest_diameter_mm": _number(lesion.longest_diameter_mm, what),
         "segments": list(lesion.segments),
         "location": lesion.location,
         "margin_mm": _finite_or_none(lesion.margin_mm, what),
+        "margin_interval_mm": _interval(certainty.margin_interval(summary, lesion), what),
         "margin_reason": "no liver stays that a margin could be measured to"
         if math.isinf(lesion.margin_mm)
         else "",
@@ -273,17 +280,18 @@ def _lesion(lesion: LesionFacts, beside: Neighbours | None) -> Json:
     }
 
 
-def _segment(segment: SegmentVolume) -> Json:
+def _segment(segment: SegmentVolume, summary: Summary) -> Json:
     what = f"segment {segment.segment}"
     return {
         "segment": segment.segment,
         "name": ROMAN.get(segment.segment, "unassigned"),
         "ml": _number(segment.ml, what),
+        "ml_interval": _interval(certainty.segment_interval(summary, segment), what),
         "remnant_ml": _number(segment.remnant_ml, what),
     }
 
 
-def _stage(stage: StageVolumes) -> Json:
+def _stage(stage: StageVolumes, summary: Summary) -> Json:
     what = f"stage {stage.number}"
     return {
         "number": stage.number,
@@ -294,6 +302,7 @@ def _stage(stage: StageVolumes) -> Json:
         "ablated_ml": _number(stage.ablated_ml, what),
         "remnant_ml": _number(stage.remnant_ml, what),
         "remnant_functional_ml": _number(stage.remnant_functional_ml, what),
+        **certainty.stage_intervals_json(summary, stage),
     }
 
 

@@ -14,7 +14,7 @@ from flr_volumetry.assessment.function import FUNCTION_UNITS
 from flr_volumetry.assessment.model import State
 from flr_volumetry.assessment.units import UNITS
 from flr_volumetry.assessment.wording import effect
-from flr_volumetry.report import cut_words, wording
+from flr_volumetry.report import certainty, cut_words, wording
 from flr_volumetry.report.canvas import FigureKind
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ SECTIONS = (
     Section("two_stage", "Two stages"),
     Section("function", "Liver function"),
     Section("checklists", "Systems of the literature"),
+    Section("change", "What would change it"),
     Section("findings", "Findings and their sources"),
     Section("ladder", "Ladder of thresholds"),
+    Section("sensitivity", "The same remnant on every denominator"),
     Section("methods", "Methods"),
     Section("provenance", "Provenance"),
 )
@@ -105,7 +107,7 @@ def render_html(summary: Summary, figures: Sequence[ReportFigure] = (), viewer: 
         Opens offline; every text of the case is escaped.
     """
     template = environment().get_template(PAGE_TEMPLATE)
-    findings = summary.assessment.findings
+    findings, panel = summary.assessment.findings, summary.assessment.sensitivity
     return template.render(
         summary=summary,
         sections=SECTIONS,
@@ -124,6 +126,11 @@ def render_html(summary: Summary, figures: Sequence[ReportFigure] = (), viewer: 
         roman=ROMAN,
         kind=FigureKind,
         words=wording,
+        sure=certainty,
+        glance=certainty.at_a_glance(summary),
+        next_step=certainty.next_step(summary),
+        changed=certainty.changes(summary),
+        shares=certainty.share_rows(panel) if panel is not None else [],
         cut=cut_words,
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flr_volumetry.assessment.model import State
 from flr_volumetry.assessment.two_stage import COMPLETED, NEVER_STAGE_TWO
-from flr_volumetry.report import cut_words, wording
+from flr_volumetry.report import certainty, cut_words, wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +78,9 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
     yield from _answer(summary)
     if any(f.volumetric for f in summary.assessment.findings):
         yield from (_heading("Thresholds"), *_findings(summary))
+    panel = summary.assessment.sensitivity
+    if panel is not None:
+        yield _item(certainty.panel_sentence(panel))
     if summary.caveats:
         yield from (_heading("Caveats"), *(_item(c.message) for c in summary.caveats))
     yield from (_heading("Volumes"), _indented(_volumes(summary)))
@@ -114,6 +117,15 @@ def _answer(summary: Summary) -> Iterator[RenderableType]:
     yield Text(wording.clean(wording.headline(summary)), style="bold")
     if summary.volumes.lesions:
         yield Text(wording.clearance(summary), style="" if wording.all_cleared(summary) else "bold red")
+    for line in certainty.at_a_glance(summary):
+        hardest = line.findings[0]
+        how = f"{wording.STATES[hardest.state].words} {hardest.rule.id} ({wording.short_threshold(hardest)})"
+        yield Text(
+            wording.clean(f"{line.title}: {how}, {wording.missing_ml(hardest)}"), style=STYLES[hardest.state]
+        )
+    following = certainty.next_step(summary)
+    if following:
+        yield Text(wording.clean(f"Next: {following}"))
 
 
 def _heading(title: str) -> RenderableType:
@@ -197,6 +209,8 @@ def _volumes(summary: Summary) -> RenderableType:
     table = _table("", "mL", "95 % interval", right=("mL",))
     for name, title in rows.items():
         interval = wording.ml_interval(intervals.get(name))
+        if name == "ablated_ml" and not volumes.ablated_ml:
+            interval = ""
         table.add_row(Text(title), wording.ml(getattr(volumes, name)), interval)
     for index in wording.shown_indices(summary):
         value = wording.quantity(index.value, index.unit)
@@ -222,7 +236,7 @@ def _stages(summary: Summary) -> RenderableType:
 def _lesions(summary: Summary) -> RenderableType:
     from rich.text import Text
 
-    table = _table("lesion", "mL", "diameter", "where", "margin", "cleared", right=("mL", "diameter"))
+    table = _table("lesion", "mL", "diameter", "where", "margin", "95 %", "cleared", right=("mL", "diameter"))
     for lesion in summary.volumes.lesions:
         cleared = f"in stage {lesion.cleared_in_stage}" if lesion.cleared else "NOT CLEARED"
         table.add_row(
@@ -231,6 +245,7 @@ def _lesions(summary: Summary) -> RenderableType:
             f"{lesion.longest_diameter_mm:.1f} mm",
             Text(wording.clean(lesion.location)),
             wording.margin(lesion),
+            wording.mm_interval(certainty.margin_interval(summary, lesion)),
             Text(cleared, style="" if lesion.cleared else "bold red"),
         )
     return table

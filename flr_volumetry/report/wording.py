@@ -154,6 +154,11 @@ def ml_interval(interval: tuple[float, float] | None) -> str:
     return f"{_tidy(interval[0], 1)} to {_tidy(interval[1], 1)} mL" if interval else ""
 
 
+def mm_interval(interval: tuple[float, float] | None) -> str:
+    """Return a 95 % interval in mm, or an empty string."""
+    return f"{_tidy(interval[0], 1)} to {_tidy(interval[1], 1)} mm" if interval else ""
+
+
 def quantity(value: float, unit: str) -> str:
     """Return the value of an index for people: a fraction as a percentage, else with its unit.
 

@@ -39,13 +39,16 @@ class Truth:
 
     def centres(self, start=0, every=1):
         """Coordinates along each axis, as open arrays."""
-        axes = [o + s * np.arange(n) for o, s, n in zip(self.origin_mm, self.steps_mm, self.liver_mm.shape)]
+        axes = [
+            o + s * np.arange(n)
+            for o, s, n in zip(self.origin_mm, self.steps_mm, self.liver_mm.shape, strict=True)
+        ]
         return np.meshgrid(axes[0], axes[1], axes[2][start::every], indexing="ij", sparse=True)
 
     def beyond(self, point_mm, normal, start=0, every=1):
         """Which voxels lie beyond a plane."""
         x = self.centres(start, every)
-        return sum(n * (a - p) for n, a, p in zip(normal, x, point_mm)) > 0
+        return sum(n * (a - p) for n, a, p in zip(normal, x, point_mm, strict=True)) > 0
 
     @property
     def voxel_ml(self):
@@ -59,7 +62,7 @@ class Truth:
         tumour = liver & (np.min(self.lesions_mm, axis=0) < 0)
         goes = self.beyond(self.point_mm, self.normal)
         parts = (liver, tumour, liver & ~tumour, liver & ~goes & ~tumour, liver & goes)
-        found = {n: np.count_nonzero(p) * self.voxel_ml for n, p in zip(AMOUNTS, parts)}
+        found = {n: np.count_nonzero(p) * self.voxel_ml for n, p in zip(AMOUNTS, parts, strict=True)}
         found["flr"] = found["remnant_functional_ml"] / found["functional_ml"]
         for n, lesion in enumerate(self.lesions_mm, start=1):
             found[f"lesion {n}"] = np.count_nonzero((lesion < 0) & liver) * self.voxel_ml
@@ -70,7 +73,7 @@ class Truth:
         """True margins of the lesions: they are balls, and the plane is flat."""
         return [
             float((middle - self.point_mm) @ self.normal) - radius
-            for middle, (_, _, radius) in zip(self.middles_mm, LESIONS)
+            for middle, (_, _, radius) in zip(self.middles_mm, LESIONS, strict=True)
         ]
 
 
@@ -96,22 +99,22 @@ def make_truth(seed=0, *, step_mm=1.0, take=(2, 2, 1), share=0.3, turn=0.2):
     normal /= np.linalg.norm(normal)
     shape = Truth(steps, origin, signed, [], [], np.zeros(3), normal)
     x, inside = shape.centres(), signed < 0
-    height = sum(n * a for n, a in zip(normal, x))
+    height = sum(n * a for n, a in zip(normal, x, strict=True))
     at = np.quantile(height[inside], share)
     edge = inside & (np.abs(height - at) < max(steps))
     middle = np.array([np.broadcast_to(a, inside.shape)[edge].mean() for a in x])
     point = middle + (at - middle @ normal) * normal
     centres = [point + normal * deep + aside for deep, aside, _ in LESIONS]
     lesions = [
-        np.sqrt(sum((a - c) ** 2 for a, c in zip(x, m))).astype(np.float32) - r
-        for m, (_, _, r) in zip(centres, LESIONS)
+        np.sqrt(sum((a - c) ** 2 for a, c in zip(x, m, strict=True))).astype(np.float32) - r
+        for m, (_, _, r) in zip(centres, LESIONS, strict=True)
     ]
     return Truth(steps, origin, signed, lesions, centres, point, normal)
 
 
 def smooth_noise(rng, shape, steps_mm, correlation_mm):
     """A field of unit variance, correlated as exp(-r^2 / (2 L^2)), periodic."""
-    waves = [2 * np.pi * fft.fftfreq(n, s) for n, s in zip(shape[:2], steps_mm[:2])]
+    waves = [2 * np.pi * fft.fftfreq(n, s) for n, s in zip(shape[:2], steps_mm[:2], strict=True)]
     waves.append(2 * np.pi * fft.rfftfreq(shape[2], steps_mm[2]))
     half = [np.exp(-((w * correlation_mm) ** 2) / 4).astype(np.float32) for w in waves]
     white = fft.rfftn(rng.standard_normal(shape, dtype=np.float32))
@@ -122,7 +125,7 @@ def smooth_noise(rng, shape, steps_mm, correlation_mm):
 def _sd(shape, steps_mm, correlation_mm):
     """Standard deviation of white noise after that filter."""
     power = 1.0
-    for n, s in zip(shape, steps_mm):
+    for n, s in zip(shape, steps_mm, strict=True):
         w = 2 * np.pi * fft.fftfreq(n, s)
         power *= np.mean(np.exp(-((w * correlation_mm) ** 2) / 2))
     return np.sqrt(power)
@@ -145,6 +148,8 @@ def draw(truth, rng, errors, *, every=1):
     lesions = []
     for n, lesion_mm in enumerate(truth.lesions_mm, start=1):
         drawn = lesion_mm[:, :, start::every] < off[1]
+        if not drawn.any():
+            return draw(truth, rng, errors, every=every)
         box = ndimage.find_objects(drawn.astype(np.uint8))[0]
         lesions.append(
             Lesion(
@@ -205,7 +210,7 @@ def read(liver, partition, errors, *, threshold=0.3, volumes=None):
     one, two = (Measured(values[n], sds[n]) for n in ("remnant_functional_ml", "functional_ml"))
     shared = known.covariance("remnant_functional_ml", "functional_ml")
     values["flr"], intervals["flr"] = one.value / two.value, ratio_interval(one, two, covariance=shared)
-    for lesion, facts in zip(known.lesions, volumes.lesions):
+    for lesion, facts in zip(known.lesions, volumes.lesions, strict=True):
         values[f"lesion {facts.number}"], intervals[f"lesion {facts.number}"] = facts.ml, lesion.ml_interval
         if lesion.margin_interval_mm is not None:
             values[f"margin {facts.number}"] = facts.margin_mm

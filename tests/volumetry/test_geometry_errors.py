@@ -64,7 +64,7 @@ def test_borders_of_a_ball_have_its_area_and_enclose_its_volume(name):
 
 @pytest.mark.parametrize("name", STEPS)
 def test_volume_moves_with_the_outline_as_the_distance_to_it_says(name):
-    """One sd of the whole outline: by the exact volume of the ball grown and shrunk by it; cap by its area."""
+    """One sd of the whole outline: by the volume of the ball grown and shrunk by it; the cap by its area."""
     volumes, found = errors_of(name, only(outline_sd_mm=0.5))
     grown = [4 / 3 * math.pi * (RADIUS + d) ** 3 / 1000 for d in (-0.5, 0.5)]
     assert found.sd("total_ml") == pytest.approx((grown[1] - grown[0]) / 2, rel=0.04)
@@ -136,7 +136,7 @@ def test_a_margin_is_off_by_lesion_and_cut_and_by_the_lever_of_a_tilt():
 
 
 def test_thick_slices_and_cuts_along_them_add():
-    """slice_share times the distance; half a layer for a cut along the slices, hardly any for an oblique one."""
+    """slice_share times the distance; half a layer for a cut along the slices, little for an oblique one."""
     _, found = errors_of("axial", only(slice_share=0.1), normal=(1, 1, 1))
     assert found.sd("total_ml") == pytest.approx(0.25 * AREA / 1000, rel=0.06)
     disc = math.pi * (RADIUS**2 - 15.0**2) / 1000

@@ -22,6 +22,7 @@ from flr_volumetry.volumetry.uncertainty.values import (
     ErrorSource,
     LesionErrors,
     VolumeErrors,
+    interval_around,
     relative_errors,
     stage_amount,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "VolumeErrors",
     "amount_interval",
     "estimate_errors",
+    "interval_around",
     "margin_sd",
     "probability_at_least",
     "ratio_interval",

@@ -158,9 +158,10 @@ def wavering(moved: Moved, *, sd_mm: float, correlation_mm: float) -> Floats:
 
     Notes
     -----
-    ``Cov = sd^2 double integral of exp(-r^2 / 2 L^2) dA dA'``, summed over cells of side L, which is right to
-    a part in a million on a plane (15 mm at most, for the sake of curved ones). A large border so has area / (2 pi L^2) independent places; one cell
-    of area a has ``2 pi L^2 a (1 - exp(-a / (2 pi L^2)))``, which is exact for a ball (DERIVED).
+    ``Cov = sd^2 double integral of exp(-r^2 / 2 L^2) dA dA'``, summed over cells of side L, which is right
+    to a part in a million on a plane (15 mm at most). A large border so has area / (2 pi L^2) independent
+    places; one cell of area a has ``2 pi L^2 a (1 - exp(-a / (2 pi L^2)))``, which is exact for a ball
+    (DERIVED).
     """
     count = moved.gain.shape[1]
     if sd_mm == 0 or not len(moved.gain):
