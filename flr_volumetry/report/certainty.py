@@ -190,7 +190,8 @@ def next_step(summary: Summary) -> str:
     if forecast is not None and forecast.probabilities:
         known = dict(forecast.probabilities)
         if band.weeks in known:
-            return f"{said}: probability {wording.probability(known[band.weeks])} {band.weeks:g} weeks after {how}."
+            chance = wording.probability(known[band.weeks])
+            return f"{said}: probability {chance} {band.weeks:g} weeks after {how}."
     low, high = band.band_80_ml
     return (
         f"{said}; forecast {band.weeks:g} weeks after {how}: {low:.0f} to {high:.0f} mL (80 % of patients), "

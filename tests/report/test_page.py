@@ -125,11 +125,11 @@ def test_the_answer_stands_at_the_top_with_interval_and_denominator(page, summar
     remnant = f"{summary.volumes.remnant_functional_ml:.0f} mL"
     share = f"{100 * index.value:.1f} %"
 
-    assert answer.startswith(f"Answer Future liver remnant (FLR) after the whole plan {remnant} {share}")
-    low, high = (f"{100 * v:.1f}" for v in index.interval)
-    assert f"of {index.denominator}; 95 % interval {low} to {high} %" in answer
     low, high = (f"{v:.1f}" for v in summary.assessment.volume_intervals["remnant_functional_ml"])
-    assert f"({low} to {high} mL)" in answer
+    start = f"Answer Future liver remnant (FLR) after the whole plan {remnant}"
+    assert answer.startswith(f"{start} 95 % interval {low} to {high} mL {share}")
+    low, high = (f"{100 * v:.1f}" for v in index.interval)
+    assert f"95 % interval {low} to {high} % of {index.denominator}" in answer
     for other in summary.assessment.indices[2:]:
         value = f"{100 * other.value:.{3 if other.value < 0.02 else 1}f} %"
         assert f"{other.title}: {value}" in answer
@@ -171,7 +171,9 @@ def test_disagreement_is_said(page, summary):
     answer = words_of(page.sections["answer"])
 
     assert "The rules do not agree" in answer
-    assert "The 2014 review: ▼clearly below (V7); ◆borderline (V1, V6); ▲clearly above (S1)" in answer
+    assert "The 2014 review ▼clearly below V7, more than 40 % of FTLV: 22.6 %," in answer
+    assert "◆borderline V1, V6" in answer
+    assert "▲clearly above S1" in answer
     findings = summary.assessment.findings
     two = replace(summary, assessment=replace(summary.assessment, findings=(findings[0], findings[2])))
     assert "The rules do not agree" in Page(render_html(two)).text
@@ -221,6 +223,7 @@ def test_volumes_and_indices_are_those_of_the_summary(page, summary):
         gone = segment.ml - segment.remnant_ml
         assert by_title[numeral][1:] == [
             f"{segment.ml:.1f} mL",
+            "",
             f"{100 * share:.1f} %",
             f"{segment.remnant_ml:.1f} mL",
             f"{gone:.1f} mL",

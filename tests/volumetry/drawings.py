@@ -166,13 +166,17 @@ def draw(truth, rng, errors, *, every=1):
 
 @dataclass(frozen=True)
 class Reading:
-    """What one drawing says: values, standard deviations or intervals, and the side of a threshold."""
+    """What one drawing says: values, standard deviations, intervals; the share with its errors."""
 
     values: dict[str, float]
     sds: dict[str, float]
     intervals: dict[str, tuple[float, float]]
-    probability: float
-    threshold: float
+    share_of: tuple[Measured, Measured, float]
+
+    def probability(self, threshold):
+        """That the share reaches a threshold."""
+        one, two, shared = self.share_of
+        return probability_at_least(one, two, threshold=threshold, covariance=shared)
 
 
 def count(liver, partition):
@@ -199,7 +203,7 @@ def count(liver, partition):
     return LiverVolumes(*amounts, (), tuple(facts), (), liver.grid.voxel_ml)
 
 
-def read(liver, partition, errors, *, threshold=0.3, volumes=None):
+def read(liver, partition, errors, *, volumes=None):
     """Say with what uncertainty one drawing was measured."""
     volumes = volumes or count(liver, partition)
     known = estimate_errors(liver, partition, volumes, errors=errors)
@@ -216,5 +220,4 @@ def read(liver, partition, errors, *, threshold=0.3, volumes=None):
             values[f"margin {facts.number}"] = facts.margin_mm
             intervals[f"margin {facts.number}"] = lesion.margin_interval_mm
             sds[f"margin {facts.number}"] = lesion.margin_sd_mm
-    probability = probability_at_least(one, two, threshold=threshold, covariance=shared)
-    return Reading(values, sds, intervals, probability, threshold)
+    return Reading(values, sds, intervals, (one, two, shared))
