@@ -168,6 +168,7 @@ def _icgk_flr(k: float, flr: Index) -> Index:
         denominator_amount=flr.denominator_amount / k,
         interval=(k * low, k * high),
         sd_denominator=flr.sd_denominator / k,
+        covariance=flr.covariance / k,
         method="K of indocyanine green times FLR / FTLV (D8), G4; K is taken as exact.",
     )
 

@@ -233,3 +233,22 @@ def test_a_path_that_cannot_exist_is_refused_as_one_that_does_not(name):
 def test_a_case_file_of_an_impossible_name_is_refused():
     with pytest.raises(UnreadableError):
         read_case(Path("a\0b"))
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"outline_sd_mm": -1.0}, "outline_sd_mm"),
+        ({"remnant_relative_sd": 0.05}, "together"),
+        ({"remnant_relative_sd": 5.0, "liver_relative_sd": 3.0}, "percent"),
+        ({"outline_mm": 1.0}, "unknown key"),
+    ],
+)
+def test_uncertainty_without_sense_is_refused(table, said):
+    """By the file, or as soon as it is asked for: before anything is read."""
+    data = {"case": {"id": "x"}, "masks": {"liver": "l.nii"}, "uncertainty": table}
+    data["stage"] = [{"resections": [{"kind": "segments", "segments": [5]}]}]
+    with pytest.raises(FlrError, match=said):
+        case = make_case(data)
+        case.uncertainty.value()
+        case.uncertainty.relative()
