@@ -1,5 +1,6 @@
 """Intervals, changes and the sensitivity panel as the report shows them."""
 
+import html
 from dataclasses import replace
 
 import jsonschema
@@ -89,7 +90,7 @@ def _rules(summary, title):
 
 def test_page_and_terminal_tell_rule_state_missing_and_what_next(summary):
     """In the first lines of both."""
-    text, page = summary_text(summary, width=200), render_html(summary)
+    text, page = summary_text(summary, width=200), html.unescape(render_html(summary))
     top = page[page.index('id="answer"') : page.index("<table>")]
     following = certainty.next_step(summary)
     assert following

@@ -37,7 +37,20 @@ NEEDED = ("total_ml", "functional_ml", "remnant_ml", "remnant_functional_ml")
 
 
 def stage_amount(number: int, name: str) -> str:
-    """Return the name of an amount of one stage, for example ``stage 1 remnant_ml``."""
+    """Return the name of an amount of one stage, for example ``stage 1 remnant_ml``.
+
+    Parameters
+    ----------
+    number : int
+        Of the stage.
+    name : str
+        One of `STAGE_AMOUNTS`.
+
+    Returns
+    -------
+    str
+        As it stands in `VolumeErrors.names`.
+    """
     return f"stage {number} {name}"
 
 
@@ -199,7 +212,20 @@ class VolumeErrors:
 
 
 def interval_around(amount: float, sd: float) -> Interval:
-    """Return the 95 % interval of an amount that is not negative."""
+    """Return the 95 % interval of an amount that is not negative.
+
+    Parameters
+    ----------
+    amount : float
+        In any unit.
+    sd : float
+        Its standard deviation.
+
+    Returns
+    -------
+    tuple of float
+        Lower bound, 0 at least, and upper bound.
+    """
     return (max(0.0, amount - NORMAL_95 * sd), amount + NORMAL_95 * sd)
 
 
