@@ -16,6 +16,7 @@ from flr_volumetry.assessment.units import UNITS
 from flr_volumetry.assessment.wording import effect
 from flr_volumetry.report import certainty, cut_words, wording
 from flr_volumetry.report.canvas import FigureKind
+from flr_volumetry.report.caveat_words import doubts_and_notes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,8 +109,11 @@ def render_html(summary: Summary, figures: Sequence[ReportFigure] = (), viewer: 
     """
     template = environment().get_template(PAGE_TEMPLATE)
     findings, panel = summary.assessment.findings, summary.assessment.sensitivity
+    doubts, notes = doubts_and_notes(summary)
     return template.render(
         summary=summary,
+        doubts=doubts,
+        notes=notes,
         sections=SECTIONS,
         figures=figures,
         viewer=viewer,

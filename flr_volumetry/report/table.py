@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flr_volumetry.assessment.model import State
 from flr_volumetry.assessment.two_stage import COMPLETED, NEVER_STAGE_TWO
 from flr_volumetry.report import certainty, cut_words, wording
+from flr_volumetry.report.caveat_words import doubts_and_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,8 +82,9 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
     panel = summary.assessment.sensitivity
     if panel is not None:
         yield _item(certainty.panel_sentence(panel))
-    if summary.caveats:
-        yield from (_heading("Caveats"), *(_item(c.message) for c in summary.caveats))
+    doubts, notes = doubts_and_notes(summary)
+    if doubts:
+        yield from (_heading("Caveats"), *(_item(c.message) for c in doubts))
     yield from (_heading("Volumes"), _indented(_volumes(summary)))
     if summary.volumes.stages:
         yield from (_heading("Stages"), _indented(_stages(summary)))
@@ -106,6 +108,8 @@ def _parts(summary: Summary) -> Iterator[RenderableType]:
         yield _indented(_checklists(summary))
     if summary.assessment.conclusion:
         yield from (_heading("In words"), *(_item(sentence) for sentence in summary.assessment.conclusion))
+    if notes:
+        yield from (_heading("How the vessels were followed"), *(_item(c.message) for c in notes))
     yield from _not_evaluable(summary)
     yield from _footer(summary)
 

@@ -26,8 +26,10 @@ from flr_volumetry.report import (
     report_schema,
     summary_text,
 )
+from flr_volumetry.report.caveat_words import doubts_and_notes
 from flr_volumetry.report.forecast_chart import forecast_chart
 from flr_volumetry.report.page import SECTIONS
+from flr_volumetry.resection import ResectionPlan, Stage, TerritoryResection
 from flr_volumetry.volumetry.circulation import CutOff
 from flr_volumetry.volumetry.consequences import EffectiveRemnant
 from tests.report.cases import CUT_X_MM, make_case, with_lesion
@@ -291,8 +293,24 @@ def test_caveats_methods_and_provenance_are_whole(page, summary):
     assert "ef" * 32 in provenance
     assert ["image", "ct/", "CT, 70 slices, 2.000 x 2.000 x 3.000 mm", "ab" * 32] in page.rows("provenance")
     none = Page(render_html(replace(summary, caveats=())))
-    assert "No step found anything doubtful." in none.sections["caveats"]
+    assert "No step found anything doubtful in the volumes." in none.sections["caveats"]
     assert "read before using" not in none.text
+
+
+def test_notes_on_vessels_are_whole_but_no_alarm(summary):
+    """They are not counted among the caveats; where the plan cuts along territories, they are."""
+    note = Caveat("vessel_gaps_bridged", "Twenty gaps were bridged.")
+    noted = replace(summary, caveats=(*summary.caveats, note))
+    cut = TerritoryResection(Structure.PORTAL_VEIN, (1,))
+    along = replace(noted, plan=ResectionPlan((Stage("one", (cut,)),)), cut_areas=noted.cut_areas[:1])
+
+    for shown, counted in ((noted, 2), (along, 3)):
+        page = Page(render_html(shown))
+        assert note.message in words_of(page.sections["caveats"])
+        assert note.message in summary_text(shown).replace("\n  ", " ")
+        assert f"{counted} caveats: read before" in words_of(page.sections["answer"])
+    assert doubts_and_notes(noted) == (summary.caveats, (note,))
+    assert doubts_and_notes(along) == ((*summary.caveats, note), ())
 
 
 def test_sections_stand_in_their_order_and_caveats_before_detail(page):
