@@ -90,4 +90,38 @@ def segment(image: Path, out_dir: Path, **asked: Any) -> None:
     click.echo(f"segmentation: {page}", err=True)
 
 
-COMMANDS = (backends, segment)
+@click.command()
+@click.argument("predicted", type=click.Path(path_type=Path))
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@click.option("--out", "out_dir", type=click.Path(path_type=Path), help="Folder for table and pictures.")
+def evaluate(predicted: Path, reference: Path, out_dir: Path | None, **shape: bool) -> None:
+    r"""Compare masks with a reference: overlap, distance of surfaces, volume, lesions found.
+
+    PREDICTED and REFERENCE are files or folders of masks in any format and on any grid. Structures are told
+    by their codes and names; one mask each is compared whatever it is called.
+
+    \b
+    Example:
+        flr evaluate build/masks/masks sample_data/masks --out build/evaluation
+    """
+    from flr_volumetry.app.evaluate import EVALUATION, write_evaluation
+    from flr_volumetry.app.evaluate import evaluate as compared
+    from flr_volumetry.app.write import require_writable
+
+    if shape["as_json"] and shape["as_csv"]:
+        raise click.UsageError("--json and --csv exclude each other")
+    with refusing():
+        if out_dir is not None:
+            require_writable(out_dir, EVALUATION)
+        done = compared(predicted, reference)
+        if out_dir is not None:
+            click.echo(f"evaluation: {write_evaluation(done, out_dir)}", err=True)
+    if shape["as_json"]:
+        click.echo(json.dumps(done.to_json(), indent=2, allow_nan=False))
+    else:
+        click.echo(done.csv if shape["as_csv"] else done.text, nl=False)
+
+
+COMMANDS = (backends, segment, evaluate)

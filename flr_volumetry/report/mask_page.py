@@ -100,13 +100,59 @@ def render_masks(
     str
         One self-contained HTML page; every text is escaped.
     """
+    shown = [n for n in range(len(HEADS)) if _shown(rows, n)]
+    return render_table(
+        title,
+        [HEADS[n] for n in shown],
+        [[row.cells[n] for n in shown] for row in rows],
+        caveats=caveats,
+        methods=methods,
+        pictures=pictures,
+        version=version,
+    )
+
+
+def render_table(  # noqa: PLR0913 - the parts of a page
+    title: str,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    caveats: Sequence[Caveat] = (),
+    methods: Sequence[str] = (),
+    pictures: Sequence[MaskPicture] = (),
+    version: str,
+) -> str:
+    """Return a page with one table on masks, and pictures of them.
+
+    Parameters
+    ----------
+    title : str
+        Of the page.
+    heads : sequence of str
+        Over the columns.
+    rows : sequence of sequence of str
+        The table.
+    caveats : sequence of Caveat
+        What the reader must know.
+    methods : sequence of str
+        How it was made.
+    pictures : sequence of MaskPicture
+        In order.
+    version : str
+        Of flr_volumetry.
+
+    Returns
+    -------
+    str
+        One self-contained HTML page; every text is escaped.
+    """
     return (
         environment()
         .get_template("masks.html.j2")
         .render(
             title=title,
-            heads=[h for n, h in enumerate(HEADS) if _shown(rows, n)],
-            rows=[[c for n, c in enumerate(row.cells) if _shown(rows, n)] for row in rows],
+            heads=heads,
+            rows=rows,
             caveats=caveats,
             methods=methods,
             pictures=pictures,
