@@ -90,7 +90,7 @@ class Evaluation:
         each = f"; Dice of each: {dices}" if dices else ""
         return (
             f"Lesions: {score.found} of {score.reference} found, {score.false} false positive{each}. A "
-            "lesion is found if a tenth of it is covered, a finding false if less than a tenth of it is lesion."
+            "lesion is found if a tenth of it is covered, a finding false if less than a tenth is lesion."
         )
 
     @property

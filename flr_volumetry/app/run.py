@@ -18,6 +18,7 @@ from flr_volumetry.assessment.systems import Facts, fill_in
 from flr_volumetry.assessment.two_stage import two_stage_path
 from flr_volumetry.io.protocols import read_protocols
 from flr_volumetry.resection import Partition, cut_surface, lesion_surface, resect
+from flr_volumetry.segmentation.quality import check_masks
 from flr_volumetry.volumetry.consequences import weigh
 from flr_volumetry.volumetry.measure import measure
 from flr_volumetry.volumetry.near_vessels import near_vessels
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from flr_volumetry.assessment.model import InputFile
     from flr_volumetry.errors import Caveat
     from flr_volumetry.liver import Liver
+    from flr_volumetry.segmentation.quality_findings import Finding
 
 LIBRARIES = ("numpy", "scipy", "edt", "connected-components-3d", "isal", "matplotlib")
 
@@ -54,12 +56,15 @@ class Outcome:
         The liver divided by the plan.
     carried : Carried or None
         Where the plan is a baseline's, carried over.
+    findings : tuple of Finding
+        What is wrong with the liver's mask, and where.
     """
 
     summary: Summary
     liver: Liver = field(repr=False)
     partition: Partition = field(repr=False)
     carried: Carried | None = field(default=None, repr=False)
+    findings: tuple[Finding, ...] = ()
 
 
 def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcome:
@@ -91,8 +96,11 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     protocols = read_protocols(case.protocol_keys(), folder=folder)
     tell("reading image and masks")
     loaded = load_case(case, tell=tell)
+    tell("checking the masks")
+    checked = check_masks(loaded.liver)
+    liver = replace(loaded.liver, caveats=(*loaded.liver.caveats, *checked.caveats))
     tell("following the vessels")
-    liver = with_case_territories(loaded.liver, case)
+    liver = with_case_territories(liver, case)
     liver, placed = with_case_segments(liver, case)
     tell("cutting")
     carried = carried_plan(case, liver, tell=tell)
@@ -143,6 +151,7 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         methods=(
             *_methods(inputs),
             *loaded.methods,
+            *checked.methods,
             *(sentence for t in liver.territories for sentence in t.methods),
             *placed,
             *(carried.methods if carried is not None else ()),
@@ -166,7 +175,7 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         two_stage=two_stage_path(facts),
         scan=scan,
     )
-    return Outcome(summary, liver, partition, carried)
+    return Outcome(summary, liver, partition, carried, checked.findings)
 
 
 def carried_plan(case: Case, liver: Liver, *, tell: Callable[[str], None]) -> Carried | None:

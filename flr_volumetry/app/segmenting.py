@@ -21,6 +21,7 @@ from flr_volumetry.app.finding import (
     masks_of,
     request_of,
 )
+from flr_volumetry.app.mask_figures import finding_figures
 from flr_volumetry.app.write import files_of, replacing
 from flr_volumetry.errors import Caveat, OutputError, SegmentationError, UnreadableError
 from flr_volumetry.images import Image, LabelMap, Mask
@@ -40,11 +41,13 @@ from flr_volumetry.liver import Liver, Masks, crop_liver
 from flr_volumetry.report.mask_page import MaskPicture, MaskRow, masks_text, render_masks
 from flr_volumetry.report.mask_pictures import MaskScene, Outline, grey_window, mask_planes, mask_sheet
 from flr_volumetry.report.positions import shown_box
+from flr_volumetry.segmentation.quality import check_masks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flr_volumetry.segmentation import Segmentation
+    from flr_volumetry.segmentation.quality import Checked
 
 SEGMENTATION: Final = "quality.json"
 _FAMILIES: Final = {"classical": Family.SHAPES, "atlas": Family.REGISTRATION}
@@ -66,6 +69,8 @@ class Segmented:
         The masks.
     liver : Liver or None
         They, cropped and checked against each other; None if no liver was sought or given.
+    checked : Checked or None
+        What is wrong with the liver's mask, and its expected error.
     """
 
     image: Image = field(repr=False)
@@ -73,12 +78,19 @@ class Segmented:
     series: str | None
     found: Segmentation
     liver: Liver | None
+    checked: Checked | None
 
     @property
     def caveats(self) -> tuple[Caveat, ...]:
         """All that the reader must know, each once."""
         own = self.liver.caveats if self.liver is not None else self.image.caveats
-        return tuple(dict.fromkeys((*self.found.caveats, *own)))
+        wrong = self.checked.caveats if self.checked is not None else ()
+        return tuple(dict.fromkeys((*wrong, *self.found.caveats, *own)))
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """How the masks were made and checked."""
+        return (*self.found.methods, *(self.checked.methods if self.checked is not None else ()))
 
     @property
     def masks(self) -> tuple[MaskToWrite, ...]:
@@ -96,6 +108,8 @@ class Segmented:
     def rows(self) -> tuple[MaskRow, ...]:
         """One line a mask."""
         known = {(q.structure, q.number): q for q in self.found.quality}
+        if self.checked is not None:
+            known[Structure.LIVER, 0] = self.checked.quality
         sure = {n: lesion.confidence for n, lesion in enumerate(self.found.lesions, start=1)}
         rows = []
         for one in self.masks:
@@ -229,7 +243,8 @@ def segment_scan(
         vessels = [(s, m) for s, m in found.masks.items() if s is not Structure.LIVER]
         lesions = [lesion.mask for lesion in found.lesions]
         cropped = crop_liver(Masks(liver, lesions, found.segments, vessels), image=image)
-    return Segmented(image, path, series, found, cropped)
+    checked = check_masks(cropped) if cropped is not None else None
+    return Segmented(image, path, series, found, cropped, checked)
 
 
 def write_segmented(done: Segmented, out_dir: Path, *, tell: Callable[[str], None] = lambda _: None) -> Path:
@@ -274,7 +289,7 @@ def write_segmented(done: Segmented, out_dir: Path, *, tell: Callable[[str], Non
             done.title,
             done.rows,
             caveats=caveats,
-            methods=done.found.methods,
+            methods=done.methods,
             pictures=_pictures(done),
             version=version("flr-volumetry"),
         )
@@ -342,7 +357,10 @@ def _pictures(done: Segmented) -> tuple[MaskPicture, ...]:
     scene = MaskScene(done.image, outlines, low, high)
     middle = (low + high) / 2
     at = ", ".join(f"{x:.0f}" for x in middle)
+    places = done.checked.findings if done.checked is not None and done.liver is not None else ()
+    doubtful = finding_figures(done.liver, places) if done.liver is not None else ()
     return (
+        *(MaskPicture(figure.caption, figure.png) for figure in doubtful),
         MaskPicture(
             "Twelve axial slices from head to feet, with the masks.",
             mask_sheet(scene, window=window),
@@ -390,5 +408,9 @@ def _document(done: Segmented, caveats: tuple[Caveat, ...]) -> dict[str, Any]:
             for one, row in rows
         ],
         "caveats": [{"code": c.code, "message": c.message} for c in caveats],
-        "methods": list(done.found.methods),
+        "methods": list(done.methods),
+        "findings": [
+            {"code": f.caveat.code, "place_mm": list(f.place_mm) if f.place_mm else None}
+            for f in (done.checked.findings if done.checked is not None else ())
+        ],
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.app.keepsake import PARTITION, write_keepsake
+from flr_volumetry.app.mask_figures import finding_figures
 from flr_volumetry.errors import OutputError
 from flr_volumetry.images import LabelMap
 from flr_volumetry.io import plan_markups, write_label_map, write_markups
@@ -62,7 +63,10 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
     """
     with replacing(out_dir, REPORT) as folder:
         tell("drawing")
-        pictures = figures(outcome.liver, outcome.partition, outcome.summary)
+        pictures = (
+            *figures(outcome.liver, outcome.partition, outcome.summary),
+            *finding_figures(outcome.liver, outcome.findings),
+        )
         (folder / "figures").mkdir()
         for picture in pictures:
             (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)

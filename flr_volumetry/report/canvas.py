@@ -37,6 +37,7 @@ class FigureKind(Enum):
     SEGMENTS = "segments"
     FORECAST = "forecast"
     CUT = "cut"
+    MASK = "mask"
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,11 +202,11 @@ def _kind(value: float, median: float, liver: Liver) -> str:
     unit = " HU" if ct else ""
     what = "an unmarked lesion, or a neighbouring organ?"
     if ct and value < GAS:
-        what = "lung or gas."
+        what = "lung or gas?"
     elif ct and value < FAT:
-        what = "fat."
+        what = "fat?"
     elif ct and value > BONE:
-        what = "bone or metal."
+        what = "bone or metal?"
     elif value > median:
         what = "a vessel, or a neighbouring organ?"
     return f"{value:.0f}{unit}, the liver {median:.0f}{unit}. Is it {what}"
