@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 WEIGHTS: Final = (-3.82, 3.27, 1.16, 3.29, 0.23, 11.3)
 """Of 1, 1 - edge_share, edge_offset_mm, like_outside, foreign_rim and foreign: least squares, none but the
-first negative, on 150 good, wavering, wide, tight and spoilt masks of ten phantoms; their true Dice and the one
-predicted correlate with 0.93 (`tests/evaluate/test_quality.py` holds other patients against it)."""
+first negative, on 150 good, wavering, wide, tight and spoilt masks of ten phantoms; true and predicted Dice
+correlate with 0.93 (`tests/evaluate/test_quality.py` holds other patients against it)."""
 LEAST_MM, MOST_MM = 0.3, 20.0
 """Readers do not agree better than the first (assumed); the second is no liver any more."""
 BASIS: Final = (
