@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 GROUP: Final = "flr_volumetry.segmenters"
 """Entry point group for back-ends of third parties."""
 DEFAULT: Final = "classical"
-BUILT_IN: Final[dict[str, str]] = {}
+BUILT_IN: Final[dict[str, str]] = {
+    "totalsegmentator": "flr_volumetry.segmentation.totalsegmentator:make",
+    "nnunet": "flr_volumetry.segmentation.nnunet:make",
+}
 """Name to ``module:function``; the function takes `Settings` and returns a `Segmenter`."""
 
 
