@@ -24,6 +24,7 @@ GROUP: Final = "flr_volumetry.segmenters"
 DEFAULT: Final = "classical"
 BUILT_IN: Final[dict[str, str]] = {
     "totalsegmentator": "flr_volumetry.segmentation.totalsegmentator:make",
+    "atlas": "flr_volumetry.segmentation.atlas:make",
     "nnunet": "flr_volumetry.segmentation.nnunet:make",
 }
 """Name to ``module:function``; the function takes `Settings` and returns a `Segmenter`."""
