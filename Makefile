@@ -30,11 +30,10 @@ bench: $(STAMP)
 evaluate: $(STAMP)
 	$(BIN)/python -m pip install -q -e '.[bench]'
 	$(BIN)/python -m pytest -m evaluate $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -rs tests/segmentation/test_networks.py
 	FLR_KINDS_SEEDS=40 $(BIN)/python -m pytest tests/io/test_kinds.py
 	mkdir -p build && rm -f build/fuzz.log
 	FLR_FUZZ_EXAMPLES=5200 FLR_FUZZ_LOG=build/fuzz.log $(BIN)/python -m pytest -k damaged tests/io/test_fuzz.py tests/io/test_masks_fuzz.py
-	$(BIN)/python -m pytest -rs tests/segmentation/test_networks.py
-	FLR_FUZZ_EXAMPLES=4750 FLR_FUZZ_LOG=build/fuzz.log $(BIN)/python -m pytest -k damaged tests/io/test_fuzz.py tests/io/test_masks_fuzz.py
 	cat build/fuzz.log
 
 $(STAMP): pyproject.toml

@@ -18,12 +18,13 @@ from flr_volumetry.assessment.systems import Facts, fill_in
 from flr_volumetry.assessment.two_stage import two_stage_path
 from flr_volumetry.io.protocols import read_protocols
 from flr_volumetry.resection import Partition, cut_surface, lesion_surface, resect
-from flr_volumetry.segmentation.quality import check_masks
+from flr_volumetry.segmentation.quality import boundary_sd_mm, check_masks
 from flr_volumetry.volumetry.consequences import weigh
 from flr_volumetry.volumetry.measure import measure
 from flr_volumetry.volumetry.near_vessels import near_vessels
 from flr_volumetry.volumetry.nearby import neighbours
 from flr_volumetry.volumetry.uncertainty import estimate_errors
+from flr_volumetry.volumetry.uncertainty.settings import MOST_MM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from flr_volumetry.assessment.model import InputFile
     from flr_volumetry.errors import Caveat
     from flr_volumetry.liver import Liver
+    from flr_volumetry.segmentation import Quality
     from flr_volumetry.segmentation.quality_findings import Finding
+    from flr_volumetry.volumetry.uncertainty import DrawingErrors
 
 LIBRARIES = ("numpy", "scipy", "edt", "connected-components-3d", "isal", "matplotlib")
 
@@ -117,6 +120,7 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     consequences = weigh(liver, partition)
     patient, maps = with_functional_map(patient, case, liver, partition)
     inputs = (*inputs, *maps)
+    drawing = widened(drawing, checked.quality)
     errors = estimate_errors(liver, partition, volumes, consequences=consequences, errors=drawing)
     if relative is not None:
         errors = errors.with_relative(volumes, relative)
@@ -176,6 +180,27 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         scan=scan,
     )
     return Outcome(summary, liver, partition, carried, checked.findings)
+
+
+def widened(drawing: DrawingErrors, quality: Quality) -> DrawingErrors:
+    """Return how far the liver's outline wavers, at least as far as the check of its mask expects.
+
+    Parameters
+    ----------
+    drawing : DrawingErrors
+        As the case has them.
+    quality : Quality
+        Of the liver's mask.
+
+    Returns
+    -------
+    DrawingErrors
+        Never smaller: a mask that follows the scan's edges well makes no interval narrower.
+    """
+    expected = boundary_sd_mm(quality)
+    if expected is None or expected <= drawing.local_sd_mm:
+        return drawing
+    return replace(drawing, local_sd_mm=min(expected, MOST_MM))
 
 
 def carried_plan(case: Case, liver: Liver, *, tell: Callable[[str], None]) -> Carried | None:

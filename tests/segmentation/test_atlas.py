@@ -63,7 +63,7 @@ def test_a_liver_laid_upon_itself_elsewhere_keeps_its_segments(name):
 
     assert ((vote.labels.voxels > 0) == inside).all()
     assert vote.mean_dice > 0.95
-    assert min(dices(vote.labels.voxels, truth)) > 0.93
+    assert min(dices(vote.labels.voxels, truth)) > 0.9
 
 
 def test_other_patients_vote_well(patients):

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from flr_volumetry.anatomy import Structure
 from flr_volumetry.images import Mask, to_grid
 from flr_volumetry.segmentation.quality import (
     boundary_sd_mm,
@@ -166,3 +167,16 @@ def test_the_formulas_of_the_estimate():
 def _plain():
     grid = grid_around("axial", (0, 0, 0), 60, scale=2)
     return grid, ball(grid, (0, 0, 0), 56)
+
+
+def test_an_outline_that_is_expected_to_be_off_widens_the_intervals_and_a_good_one_does_not_narrow_them():
+    from flr_volumetry.app.run import widened
+    from flr_volumetry.segmentation import Quality
+    from flr_volumetry.volumetry.uncertainty import DrawingErrors
+
+    drawing = DrawingErrors()
+    assert widened(drawing, Quality(Structure.LIVER)) == drawing
+    assert widened(drawing, Quality(Structure.LIVER, boundary_mm=0.3)) == drawing
+    wider = widened(drawing, Quality(Structure.LIVER, boundary_mm=2.0))
+    assert wider.local_sd_mm == pytest.approx(2.5066, abs=1e-4)
+    assert widened(drawing, Quality(Structure.LIVER, boundary_mm=20.0)).local_sd_mm == 20.0
