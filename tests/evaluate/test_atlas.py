@@ -46,5 +46,6 @@ def test_leave_one_out(real_data):
             f"remnant after {key}: {np.abs(column).mean():.1f} points off, at most {np.abs(column).max():.1f}"
         )
     assert len(livers) == 13
-    assert mean.mean() > 0.6
-    assert np.abs(np.array(errors)).mean() < 8
+    # Found: 0.80, and 3.2 points for right, left and extended hepatectomies.
+    assert mean.mean() > 0.75
+    assert np.abs(np.array(errors)).mean() < 5
