@@ -95,6 +95,8 @@ def main(runs: int, naive_runs: int) -> None:
     table("loading 400 files of 512 x 512", rows, "ours")
     reading.run(data, runs)
     interactive.run(BUILD, runs)
+    # In a process of its own, so that its memory is its own.
+    subprocess.run([*python, "benchmarks.segmenting"], check=True)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ GROUP: Final = "flr_volumetry.segmenters"
 """Entry point group for back-ends of third parties."""
 DEFAULT: Final = "classical"
 BUILT_IN: Final[dict[str, str]] = {
+    "classical": "flr_volumetry.segmentation.classical:classical",
     "totalsegmentator": "flr_volumetry.segmentation.totalsegmentator:make",
     "atlas": "flr_volumetry.segmentation.atlas:make",
     "nnunet": "flr_volumetry.segmentation.nnunet:make",
