@@ -308,9 +308,8 @@ def _quality(anatomy: Anatomy) -> Quality:
 def _mr_caveat() -> Caveat:
     return Caveat(
         "mr_scale_assumed",
-        "The MR scan was brought to the scale of CT by its own background and liver; the classical "
-        "back-end has "
-        "been measured on CT of patients, and on MR of synthetic ones only. Look at the masks.",
+        "The MR scan was brought to the scale of CT by its own background and liver; the classical back-end "
+        "was measured on CT only, never on MR. Look at every mask before using it.",
     )
 
 
