@@ -139,6 +139,29 @@ def piece_labels(plan: list[PlanPart]) -> list[list[int]]:
     return labels
 
 
+def ablated_pieces(plan: list[PlanPart], done: int) -> list[int]:
+    """Return the labels of what the stages carried out have ablated.
+
+    Parameters
+    ----------
+    plan : list of PlanPart
+        The baseline's.
+    done : int
+        Stages carried out.
+
+    Returns
+    -------
+    list of int
+        Labels of its partition.
+    """
+    return [
+        label
+        for stage, mine in zip(plan[:done], piece_labels(plan), strict=False)
+        for cut, label in zip(stage.resections, mine, strict=True)
+        if _ablates(cut)
+    ]
+
+
 def still_there(record: Record, done: int) -> Liver:
     """Return a baseline's liver without what the stages carried out have cut off.
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from flr_volumetry.app.carry import lesion_links
+from flr_volumetry.app.carry import ablated_pieces, carried_labels, lesion_links
 from flr_volumetry.assessment.followup_model import AskedRule, DatedScan, FixedDenominator, FixedOn
 from flr_volumetry.assessment.lesion_growth import LesionCourse, LesionSeen, lesion_courses
 from flr_volumetry.errors import CaseError
 from flr_volumetry.images import MM3_PER_ML
+from flr_volumetry.resection.partition import REMNANT
 from flr_volumetry.volumetry.uncertainty import Measured
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
 MM2_PER_CM2 = 100.0
 SAME_SHARE = 1e-6
-CUT_SD_MM = 1.5
+CUT_SD_MM = 2.5
 """How far a carried cut may lie from the tissue it was planned through, on average over the cut, one standard
-deviation: what the phantom showed with vessels known (assumed for patients)."""
-OUTLINE_SD_MM = 7.0
+deviation: root mean square over phantoms with vessels or scans known (assumed for
+patients)."""
+OUTLINE_SD_MM = 5.0
 """The same where nothing but outlines was matched (phantom)."""
 
 
@@ -121,19 +123,40 @@ def dated_scan(base: Record, one: Laid, done: int) -> DatedScan:
     """
     report = one.record.report
     remnant = measured(one.record)
+    beside = report.volumes.functional_ml - report.volumes.remnant_functional_ml
     courses: tuple[LesionCourse, ...] = ()
     if one.carried is not None and one.record.liver is not None:
         remnant = _with_cut_error(remnant, one)
         links = lesion_links(base, one.record.liver, one.carried.registration)
         courses = lesion_courses(_seen(base, done), _seen(one.record, 0), links)
+        beside -= _ablated_earlier_ml(base, one, done)
     return DatedScan(
         scan_name(one.record),
         report.case.scan_date,
         remnant,
-        report.volumes.functional_ml - report.volumes.remnant_functional_ml,
+        beside,
         report.volumes.tumour_ml,
         courses,
     )
+
+
+def _ablated_earlier_ml(base: Record, one: Laid, done: int) -> float:
+    """Return what stages carried out have ablated and a later scan still counts beside its remnant, mL.
+
+    Ablated tissue stays in the outline of a liver, but neither grows nor shrinks as a side does; at
+    baseline it is on neither side.
+    """
+    later = one.record.liver
+    pieces = ablated_pieces(base.report.plan, done)
+    if not pieces or one.carried is None or later is None or one.record.labels is None:
+        return 0.0
+    labels = one.labels
+    if labels is None:
+        labels = carried_labels(base, later, one.carried.registration, done)
+    counted = np.isin(labels, pieces) & (one.record.labels != REMNANT)
+    for lesion in later.lesions:
+        counted[lesion.box] &= ~lesion.voxels
+    return float(np.count_nonzero(counted & later.voxels)) * later.grid.voxel_ml
 
 
 def _with_cut_error(remnant: Measured, one: Laid) -> Measured:

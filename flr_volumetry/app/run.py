@@ -16,6 +16,7 @@ from flr_volumetry.assessment.engine import assess
 from flr_volumetry.assessment.model import PlannedCut, Provenance, Summary
 from flr_volumetry.assessment.systems import Facts, fill_in
 from flr_volumetry.assessment.two_stage import two_stage_path
+from flr_volumetry.errors import Caveat
 from flr_volumetry.io.protocols import read_protocols
 from flr_volumetry.resection import Partition, cut_surface, lesion_surface, resect
 from flr_volumetry.segmentation.quality import boundary_sd_mm, check_masks
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 
     from flr_volumetry.app.carry import Carried
     from flr_volumetry.app.case import Case
-    from flr_volumetry.assessment.model import InputFile
-    from flr_volumetry.errors import Caveat
+    from flr_volumetry.assessment.model import Assessment, InputFile
     from flr_volumetry.liver import Liver
     from flr_volumetry.segmentation import Quality
     from flr_volumetry.segmentation.quality_findings import Finding
@@ -132,6 +132,8 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         tissue=tissue_of(case, liver, patient),
         cut=PlannedCut(partition.plan, consequences),
     )
+    if case.followup is not None:
+        assessment = without_forecast(assessment)
     scan, date_caveats = scan_facts(case, liver)
     caveats = _unique(
         (
@@ -237,6 +239,38 @@ def carried_plan(case: Case, liver: Liver, *, tell: Callable[[str], None]) -> Ca
     done = stages_done(baseline.report.plan, case.followup.stages_done)
     registration = register(still_there(baseline, done), liver, tell=tell)
     return carry(baseline, liver, registration, done)
+
+
+def without_forecast(assessment: Assessment) -> Assessment:
+    """Leave out what growth is forecast from a baseline: a follow-up has grown already.
+
+    Parameters
+    ----------
+    assessment : Assessment
+        Of a later scan, judged as if it were the first.
+
+    Returns
+    -------
+    Assessment
+        The same without its pathway; a caveat says where growth is found.
+    """
+    path = assessment.pathway
+    if path is None:
+        return assessment
+    said = (
+        "No growth is forecast in this report: the scan is a follow-up, and growth published from a baseline "
+        "does not start anew. Growth measured, and the forecast updated by it, stand in followup.html of "
+        "flr followup."
+    )
+    return replace(
+        assessment,
+        pathway=None,
+        caveats=(
+            *(c for c in assessment.caveats if c not in path.caveats),
+            Caveat("no_forecast_in_followup", said),
+        ),
+        methods=tuple(m for m in assessment.methods if m not in path.methods),
+    )
 
 
 def _methods(inputs: tuple[InputFile, ...]) -> tuple[str, ...]:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import starmap
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from flr_volumetry.segmentation.features import work_grid
+from flr_volumetry.segmentation.spline import Pair, bent
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flr_volumetry.anatomy import Structure
     from flr_volumetry.images import Grid
     from flr_volumetry.segmentation.features import Features
+    from flr_volumetry.segmentation.spline import Level
 
 Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
@@ -25,11 +32,6 @@ RIGID_ROUNDS = 25
 SETTLED_RADIANS, SETTLED_MM = 1e-3, 0.1
 SPAN_STEPS = 2.0
 """Distances are told apart up to so many steps of the level's grid."""
-LARGEST_STEP = 0.5
-"""Of a round, in steps of the grid: small enough that a round folds nothing."""
-SMOOTH_STEP, SMOOTH_FIELD = 3.0, 0.4
-"""Width of the filters on each round's step and on the whole field, in steps of the grid; chosen on the
-phantom, where weaker smoothing followed single vessels and stronger held growth back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +50,6 @@ class Channels:
     image: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Start:
-    """Where one level of the deformation begins.
-
-    Parameters
-    ----------
-    offset_mm : (i, j, k, 3) float32 ndarray or None
-        On its grid, from a coarser one; None for nought.
-    rounds : int
-        How many are made.
-    """
-
-    offset_mm: Array | None
-    rounds: int
-
-
 def fitted_rigid(fixed: Features, moving: Features) -> Matrix:
     """Lay one liver upon another: the matrix from the fixed one's points to the moving one's.
 
@@ -78,8 +64,6 @@ def fitted_rigid(fixed: Features, moving: Features) -> Matrix:
         A rotation and a shift, LPS mm.
     """
     from scipy.spatial.transform import Rotation
-
-    from flr_volumetry.segmentation.features import work_grid
 
     grid = work_grid(fixed, RIGID_STEP_MM)
     points = grid.centres_mm(np.indices(grid.shape).reshape(3, -1).T)
@@ -151,10 +135,10 @@ def deformed(
     fixed: Features,
     moving: Features,
     rigid: Matrix,
-    grid: Grid,
     channels: Channels,
-    start: Start,
-) -> Array:
+    level: Level,
+    start: Callable[[Grid], Array] | None,
+) -> tuple[Grid, Array]:
     """Deform one liver onto another: what is added to the fixed one's points before they are laid.
 
     Parameters
@@ -163,66 +147,29 @@ def deformed(
         Two scans of a liver.
     rigid : (4, 4) ndarray
         From the fixed one's points to the moving one's.
-    grid : Grid
-        To work on; along the patient's axes, one step in all directions.
     channels : Channels
         What is matched beside the outline.
-    start : Start
-        What a coarser grid found, and how many rounds are made.
+    level : Level
+        How finely.
+    start : callable or None
+        Returns what a coarser level found, (i, j, k, 3) on a grid; None for nought.
 
     Returns
     -------
+    Grid
+        Along the patient's axes.
     (i, j, k, 3) float32 ndarray
         LPS mm.
     """
-    step = grid.spacing_mm[0]
-    targets = _on(fixed, np.eye(4), grid, channels)
-    sources = _on(moving, rigid, grid, channels)
-    slopes = [_slope(target) for target in targets]
-    rest = np.indices(grid.shape, dtype=np.float32)
-    field = np.zeros((3, *grid.shape), dtype=np.float32)
-    if start.offset_mm is not None:
-        field = np.ascontiguousarray(np.moveaxis(start.offset_mm, -1, 0)) / np.float32(step)
-    for _ in range(start.rounds):
-        push = _push(targets, slopes, sources, rest + field)
-        push = _smoothed(push, SMOOTH_STEP)
-        field = _smoothed(_warped(field, rest + push) + push, SMOOTH_FIELD)
-    return np.asarray(np.moveaxis(field, 0, -1) * step, dtype=np.float32)
-
-
-def _push(targets: list[Array], slopes: list[Array], sources: list[Array], at: Array) -> Array:
-    """Return the step that every channel asks for.
-
-    ``v = sum d J / sum (|J|^2 + d^2 / (4 s^2))`` with J the mean of both slopes: no longer than s.
-    """
-    from scipy.ndimage import map_coordinates
-
-    above = np.zeros_like(at)
-    below = np.full(at.shape[1:], 1e-6, dtype=np.float32)
-    for target, slope, source in zip(targets, slopes, sources, strict=True):
-        seen = map_coordinates(source, at, order=1, mode="nearest", output=np.float32)
-        off = target - seen
-        both = np.float32(0.5) * (slope + _slope(seen))
-        above += off * both
-        below += (both * both).sum(axis=0) + off * off / np.float32(4 * LARGEST_STEP**2)
-    return np.asarray(above / below)
-
-
-def _slope(array: Array) -> Array:
-    parts = [np.gradient(array, axis=axis) for axis in range(3)]
-    return np.stack(parts).astype(np.float32, copy=False)
-
-
-def _smoothed(field: Array, width: float) -> Array:
-    from scipy.ndimage import gaussian_filter
-
-    return np.stack([gaussian_filter(part, width, mode="nearest", truncate=3.0) for part in field])
-
-
-def _warped(field: Array, at: Array) -> Array:
-    from scipy.ndimage import map_coordinates
-
-    return np.stack([map_coordinates(part, at, order=1, mode="nearest", output=np.float32) for part in field])
+    grid = work_grid(fixed, level.step_mm)
+    pairs = list(
+        starmap(
+            Pair, zip(_on(fixed, np.eye(4), grid, channels), _on(moving, rigid, grid, channels), strict=True)
+        )
+    )
+    begun = np.zeros((*grid.shape, 3), dtype=np.float32) if start is None else start(grid)
+    field = bent(pairs, np.ascontiguousarray(np.moveaxis(begun, -1, 0)), level)
+    return grid, np.ascontiguousarray(np.moveaxis(field, 0, -1))
 
 
 def _on(features: Features, rigid: Matrix, grid: Grid, channels: Channels) -> list[Array]:

@@ -24,25 +24,22 @@ from flr_volumetry.phantom import LesionSpec
 from flr_volumetry.report.document import report_schema, sealed
 from flr_volumetry.report.followup_page import followup_schema
 from flr_volumetry.segmentation import registration
+from flr_volumetry.segmentation.spline import Level
 from flr_volumetry.volumetry.patient import Patient
 from tests.segmentation.grown import GROWTH, PHANTOM, SHIFT, TURN, oblique
 
-PLAN = """[[stage]]
-name = "right side"
-after = { procedure = "pve", weeks = 4 }
-resections = [{ kind = "plane", point_mm = [-15, -8, 8], normal = [-1.0, 0.3, 0.1] }]
-"""
+RECIPE = Path(__file__).resolve().parents[2] / "pipelines" / "pve"
 NEW = LesionSpec((5.0, -45.0, 50.0), 16.0)
 """Left of the cut, in what stays."""
 BEFORE, WEEK_4, WEEK_6 = "2024-05-01", "2024-05-31", "2024-06-14"
-QUICK = ((8.0, 8),)
+QUICK = (Level(8.0, 24.0, 2),)
 
 
 def flr_command(*arguments):
     return CliRunner().invoke(main, [str(a) for a in arguments], catch_exceptions=False)
 
 
-def write_case(folder, phantom, grid, *, date, plan="", sex="F", extra=""):
+def write_case(folder, phantom, grid, *, date, sex="F", extra=""):
     """The phantom's masks as a case without a scan."""
     folder.mkdir()
     masks = phantom.structures(grid)
@@ -54,22 +51,21 @@ def write_case(folder, phantom, grid, *, date, plan="", sex="F", extra=""):
     (folder / "case.toml").write_text(
         f'[case]\nid = "{folder.name}"\n[patient]\nsex = "{sex}"\nheight_cm = 150\nweight_kg = 40\n'
         f'[masks]\ndate = {date}\nliver = "liver.nii.gz"\nlesions = {json.dumps(lesions)}\n'
-        f'portal_vein = "pv.nii.gz"\nhepatic_veins = "hv.nii.gz"\n{extra}{plan}'
+        f'portal_vein = "pv.nii.gz"\nhepatic_veins = "hv.nii.gz"\n{extra}'
     )
     return folder / "case.toml"
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Cases before and after, the baseline's report, and the follow-up by carrying its plan over."""
+    """The recipe of pipelines/pve: the baseline's report, and the follow-up by carrying its plan over."""
     root = tmp_path_factory.mktemp("followup")
-    before = write_case(
-        root / "before", PHANTOM, PHANTOM.default_grid((3.0, 3.0, 3.0)), date=BEFORE, plan=PLAN
-    )
+    write_case(root / "before", PHANTOM, PHANTOM.default_grid((3.0, 3.0, 3.0)), date=BEFORE)
     sick = replace(PHANTOM.spec, lesions=(*PHANTOM.spec.lesions, NEW))
     after = replace(PHANTOM, spec=sick).grown(GROWTH).placed(TURN, SHIFT)
     grid = oblique(after.default_grid((2.7, 2.7, 3.6)))
-    week_4 = write_case(root / "week_4", after, grid, date=WEEK_4)
+    write_case(root / "week_4", after, grid, date=WEEK_4)
+    before, week_4 = (Path(shutil.copy(RECIPE / f"{name}.toml", root)) for name in ("before", "week_4"))
     assert flr_command("run", before, "--out", root / "out_before").exit_code == 0
     result = flr_command(
         "followup", root / "out_before" / "report.json", week_4,
@@ -93,7 +89,7 @@ def copy(world, tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     """Registration by a few rounds: for what does not depend on where the cut lands."""
-    monkeypatch.setattr(registration, "LEVELS_MM", QUICK)
+    monkeypatch.setattr(registration, "LEVELS", QUICK)
 
 
 def refused(result, reason):
@@ -361,6 +357,8 @@ def test_a_case_may_name_its_baseline_and_be_run_alone(world, tmp_path, quick):
 
     assert result.exit_code == 0, result.output
     assert report["case"]["scan_date"] == WEEK_4
+    assert report["pathway"]["forecasts"] == []
+    assert "no_forecast_in_followup" in {c["code"] for c in report["caveats"]}
     assert [cut["title"] for cut in report["plan"][0]["resections"]] == [
         "resection beyond a plane, carried over"
     ]

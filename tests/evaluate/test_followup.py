@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flr_volumetry.anatomy import Structure
+from flr_volumetry.app.followup_facts import OUTLINE_SD_MM
 from flr_volumetry.liver import Masks, crop_liver
 from flr_volumetry.phantom import Growth, random_patient
 from flr_volumetry.phantom.shapes import rotation
@@ -27,9 +28,27 @@ def liver_of(phantom, grid):
     return crop_liver(parts, image=phantom.image(grid))
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_the_cut_of_another_patient_is_carried(seed):
-    """Grown by 35 %, atrophied by 18 %, moved, turned, at another spacing: distance of the cut, and mL."""
+WAYS = {
+    "vessels and scan": lambda liver: liver,
+    "vessels": lambda liver: replace(liver, image=None),
+    "scan": lambda liver: replace(liver, vessels=()),
+    "outline": lambda liver: replace(liver, vessels=(), image=None),
+}
+SEEDS = range(6)
+
+
+@pytest.fixture(scope="module")
+def carried():
+    """For each way and seed: distance of the cut on average, mm, and error of the remnant as a share."""
+    found = {name: [] for name in WAYS}
+    for seed in SEEDS:
+        for name, measures in measured(seed).items():
+            found[name].append(measures)
+    return {name: np.asarray(measures) for name, measures in found.items()}
+
+
+def measured(seed):
+    """Grown by 35 %, atrophied by 18 %, moved, turned, at another spacing."""
     rng = np.random.default_rng(seed)
     phantom = random_patient(seed)
     growth = Growth(
@@ -43,18 +62,28 @@ def test_the_cut_of_another_patient_is_carried(seed):
     across = np.asarray(growth.normal)
     true = (np.stack(growth.undone(*((points - shift) @ turn).T), axis=-1) - growth.point_mm) @ across
     near = np.abs(true) < 3
-    ways = {
-        "vessels and scan": lambda liver: liver,
-        "vessels": lambda liver: replace(liver, image=None),
-        "scan": lambda liver: replace(liver, vessels=()),
-        "outline": lambda liver: replace(liver, vessels=(), image=None),
-    }
-    for name, way in ways.items():
+    measures = {}
+    for name, way in WAYS.items():
         found = register(way(before), way(later))
         ours = (found.to_baseline(points) - growth.point_mm) @ across
         off = float(np.abs(ours - true)[near].mean())
         share = float((ours > 0).sum()) / float((true > 0).sum()) - 1
         print(f"seed {seed} {name}: cut {off:.2f} mm, remnant {100 * share:+.1f} %, dice {found.dice:.3f}")
-        if "vessels" in name:
-            assert off < 4.0
-            assert abs(share) < 0.06
+        measures[name] = (off, share)
+    return measures
+
+
+@pytest.mark.parametrize("name", ["vessels and scan", "vessels", "scan"])
+def test_the_cut_is_carried_to_within_2_mm_on_average(carried, name):
+    """Over six random patients; none of them further than 2.5 mm."""
+    off, share = carried[name].T
+    assert off.mean() <= 2.0
+    assert off.max() < 2.5
+    assert np.abs(share).max() < 0.05
+
+
+def test_outlines_alone_stay_within_what_their_interval_assumes(carried):
+    """Further off, and said so: see `flr_volumetry.app.followup_facts.OUTLINE_SD_MM`."""
+    off, share = carried["outline"].T
+    assert off.mean() < OUTLINE_SD_MM
+    assert np.abs(share).max() < 0.08

@@ -15,9 +15,10 @@ from flr_volumetry.segmentation import registration
 from flr_volumetry.segmentation.deform import fitted_rigid
 from flr_volumetry.segmentation.features import features_of
 from flr_volumetry.segmentation.registration import Channel, register
+from flr_volumetry.segmentation.spline import Level
 from tests.segmentation.grown import GROWTH, SHIFT, TURN, grown_liver, plain_liver, true_baseline
 
-QUICK = ((8.0, 6),)
+QUICK = (Level(8.0, 24.0, 1),)
 """Too few rounds to be right, enough to be said."""
 
 
@@ -74,14 +75,14 @@ def test_a_patient_who_only_moved_is_laid_to_within_a_mm(livers):
 
 
 def test_the_same_livers_give_the_same_bytes(livers, monkeypatch):
-    monkeypatch.setattr(registration, "LEVELS_MM", QUICK)
+    monkeypatch.setattr(registration, "LEVELS", QUICK)
     one, two = register(*livers), register(*livers)
     assert one.offset_mm.tobytes() == two.offset_mm.tobytes()
     assert one.rigid.tobytes() == two.rigid.tobytes()
 
 
 def test_outlines_alone_are_said_to_be_little(livers, monkeypatch):
-    monkeypatch.setattr(registration, "LEVELS_MM", QUICK)
+    monkeypatch.setattr(registration, "LEVELS", QUICK)
     bare = [replace(liver, vessels=()) for liver in livers]
     found = register(*bare)
     assert found.channels == (Channel.OUTLINE,)
@@ -90,14 +91,14 @@ def test_outlines_alone_are_said_to_be_little(livers, monkeypatch):
 
 def test_an_unfinished_fit_is_doubted(livers, monkeypatch):
     """Two rounds leave the surfaces apart."""
-    monkeypatch.setattr(registration, "LEVELS_MM", ((8.0, 0),))
+    monkeypatch.setattr(registration, "LEVELS", (Level(8.0, 24.0, 0),))
     monkeypatch.setattr(registration, "DOUBTFUL_DICE", 0.999)
     assert "registration_doubtful" in {c.code for c in register(*livers).caveats}
 
 
 def test_another_organ_is_refused(livers, monkeypatch):
     """A long rod in place of the liver is not covered by it."""
-    monkeypatch.setattr(registration, "LEVELS_MM", ((8.0, 0),))
+    monkeypatch.setattr(registration, "LEVELS", (Level(8.0, 24.0, 0),))
     plain = livers[0]
     i, j, k = plain.grid.shape
     rod = np.zeros(plain.grid.shape, dtype=bool)
