@@ -63,7 +63,7 @@ def test_a_sharp_bend_is_held_less_than_a_gentle_one():
 
 
 def test_a_stretch_of_one_side_comes_back():
-    """Stretched by 30 % beyond a plane, and by nothing before it: without bias, and with its kink in place."""
+    """Stretched by 30 % beyond a plane, by nothing before it: the kink stays in place."""
     beyond = np.maximum(PLACES[0] - 40, 0) * np.float32(0.3)
     target = picture(PLACES[0] + beyond, PLACES[1], PLACES[2])
     pair = Pair(target, picture(*PLACES))
@@ -78,3 +78,22 @@ def test_no_round_changes_nothing():
     flat = Pair(np.zeros(SHAPE, dtype=np.float32), np.zeros(SHAPE, dtype=np.float32))
     found = bent([flat], begun, Level(4.0, 16.0, 0))
     assert found[:, 2:-2, 2:-2, 2:-2] == pytest.approx(begun[:, 2:-2, 2:-2, 2:-2], abs=0.01)
+
+
+def test_bending_does_not_depend_on_the_axes():
+    """``x y`` is ``(x^2 - y^2) / 2`` turned by 45 degrees."""
+    shape = weights(0).shape
+    x, y, _ = 16.0 * np.indices(shape[1:]) - 48
+    energies = []
+    for height in (x * y, (x**2 - y**2) / 2):
+        held = np.broadcast_to(1e-6 * height, shape).astype(np.float32)
+        energies.append(float((held * LATTICE.bending(held).product(held)).sum()))
+    assert energies[0] == pytest.approx(energies[1], rel=1e-3)
+
+
+def test_where_nothing_is_seen_bends_are_smoothed_out():
+    flat = Pair(np.zeros(SHAPE, dtype=np.float32), np.zeros(SHAPE, dtype=np.float32))
+    begun = LATTICE.field(weights(3))
+    found = LATTICE.fitted(bent([flat], begun, LEVEL))
+    before, after = (float((w * LATTICE.bending(0 * w).product(w)).sum()) for w in (weights(3), found))
+    assert after < 0.1 * before
