@@ -23,7 +23,7 @@ from flr_volumetry.io import read_label_map, read_markups, write_label_map, writ
 from flr_volumetry.phantom import LesionSpec
 from flr_volumetry.report.document import report_schema, sealed
 from flr_volumetry.report.followup_page import followup_schema
-from flr_volumetry.segmentation import registration
+from flr_volumetry.segmentation import deform, registration
 from flr_volumetry.segmentation.spline import Level
 from flr_volumetry.volumetry.patient import Patient
 from tests.segmentation.grown import GROWTH, PHANTOM, SHIFT, TURN, oblique
@@ -90,6 +90,7 @@ def copy(world, tmp_path):
 def quick(monkeypatch):
     """Registration by a few rounds: for what does not depend on where the cut lands."""
     monkeypatch.setattr(registration, "LEVELS", QUICK)
+    monkeypatch.setattr(deform, "RIGID_STEP_MM", 14.0)
 
 
 def refused(result, reason):

@@ -11,7 +11,7 @@ from flr_volumetry.errors import LiverError
 from flr_volumetry.images import Mask
 from flr_volumetry.liver import Masks, crop_liver
 from flr_volumetry.phantom.shapes import rotation
-from flr_volumetry.segmentation import registration
+from flr_volumetry.segmentation import deform, registration
 from flr_volumetry.segmentation.deform import fitted_rigid
 from flr_volumetry.segmentation.features import features_of
 from flr_volumetry.segmentation.registration import Channel, register
@@ -30,6 +30,13 @@ def livers():
 @pytest.fixture(scope="module")
 def found(livers):
     return register(*livers)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A coarse rigid step: for what does not depend on where the cut lands."""
+    monkeypatch.setattr(deform, "RIGID_STEP_MM", 14.0)
+    return monkeypatch
 
 
 def cut_heights(found, later):
@@ -74,31 +81,31 @@ def test_a_patient_who_only_moved_is_laid_to_within_a_mm(livers):
     assert matrix[:3, :3] @ matrix[:3, :3].T == pytest.approx(np.eye(3), abs=1e-9)
 
 
-def test_the_same_livers_give_the_same_bytes(livers, monkeypatch):
-    monkeypatch.setattr(registration, "LEVELS", QUICK)
+def test_the_same_livers_give_the_same_bytes(livers, quick):
+    quick.setattr(registration, "LEVELS", QUICK)
     one, two = register(*livers), register(*livers)
     assert one.offset_mm.tobytes() == two.offset_mm.tobytes()
     assert one.rigid.tobytes() == two.rigid.tobytes()
 
 
-def test_outlines_alone_are_said_to_be_little(livers, monkeypatch):
-    monkeypatch.setattr(registration, "LEVELS", QUICK)
+def test_outlines_alone_are_said_to_be_little(livers, quick):
+    quick.setattr(registration, "LEVELS", QUICK)
     bare = [replace(liver, vessels=()) for liver in livers]
     found = register(*bare)
     assert found.channels == (Channel.OUTLINE,)
     assert "carried_by_outline_alone" in {c.code for c in found.caveats}
 
 
-def test_an_unfinished_fit_is_doubted(livers, monkeypatch):
+def test_an_unfinished_fit_is_doubted(livers, quick):
     """Two rounds leave the surfaces apart."""
-    monkeypatch.setattr(registration, "LEVELS", (Level(8.0, 24.0, 0),))
-    monkeypatch.setattr(registration, "DOUBTFUL_DICE", 0.999)
+    quick.setattr(registration, "LEVELS", (Level(8.0, 24.0, 0),))
+    quick.setattr(registration, "DOUBTFUL_DICE", 0.999)
     assert "registration_doubtful" in {c.code for c in register(*livers).caveats}
 
 
-def test_another_organ_is_refused(livers, monkeypatch):
+def test_another_organ_is_refused(livers, quick):
     """A long rod in place of the liver is not covered by it."""
-    monkeypatch.setattr(registration, "LEVELS", (Level(8.0, 24.0, 0),))
+    quick.setattr(registration, "LEVELS", (Level(8.0, 24.0, 0),))
     plain = livers[0]
     i, j, k = plain.grid.shape
     rod = np.zeros(plain.grid.shape, dtype=bool)
