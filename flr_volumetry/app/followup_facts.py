@@ -26,8 +26,8 @@ MM2_PER_CM2 = 100.0
 SAME_SHARE = 1e-6
 CUT_SD_MM = 2.5
 """How far a carried cut may lie from the tissue it was planned through, on average over the cut, one standard
-deviation: root mean square over phantoms with vessels or scans known (assumed for
-patients)."""
+deviation. Phantoms: 2.1 mm root mean square over fifteen with vessels and scan, nearly always towards too
+little growth, 4.3 to 5.1 mm in the one that changed most (+47 %, other side -34 %); assumed for patients."""
 OUTLINE_SD_MM = 5.0
 """The same where nothing but outlines was matched (phantom)."""
 

@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float32]
 
 STIFFNESS_MM2 = 50.0
 """Weight of bending against squared differences of the pictures; chosen on the phantom and one random
-patient, and checked on twelve others."""
+patient, and checked on thirteen others."""
 SHARP_PER_MM = 0.0007
 """Second derivative from which on bending costs in proportion and no longer by its square (as above)."""
 FARTHEST = 0.4
