@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flr_volumetry.planning.values import SearchSettings
 
 
-def caveats_of(liver: Liver, hopeless: frozenset[int]) -> Iterator[Caveat]:
+def caveats_of(liver: Liver, hopeless: frozenset[int], beyond: int) -> Iterator[Caveat]:
     """Yield what a search could not do, and what it went without.
 
     Parameters
@@ -25,6 +25,8 @@ def caveats_of(liver: Liver, hopeless: frozenset[int]) -> Iterator[Caveat]:
         That was searched.
     hopeless : frozenset of int
         Indices of lesions that nothing considered clears.
+    beyond : int
+        How many plans of the front were not measured.
 
     Yields
     ------
@@ -34,6 +36,12 @@ def caveats_of(liver: Liver, hopeless: frozenset[int]) -> Iterator[Caveat]:
     if hopeless:
         names = ", ".join(f"{liver.lesions[at].number} ({liver.lesions[at].name})" for at in sorted(hopeless))
         yield Caveat("lesions_not_reachable", f"Nothing considered clears these lesions: {names}.")
+    if beyond:
+        yield Caveat(
+            "search_front_cut",
+            f"{beyond} more plans are beaten by none of their kind: those shown are the best in each "
+            "respect and those that leave most. A larger margin or remnant asked for narrows the choice.",
+        )
     if liver.segments is not None:
         bare_ml = int(np.count_nonzero(liver.voxels & (liver.segments == 0))) * liver.grid.voxel_ml
         if bare_ml:
@@ -74,9 +82,10 @@ def methods_of(settings: SearchSettings, considered: int, scored: int) -> tuple[
     return (
         f"{considered} plans were considered: connected sets of segments, territories of portal branches, "
         f"wedges with {settings.margin_mm:g} mm, ablations of lesions below "
-        f"{settings.ablation_largest_mm:g} mm, as far as each was allowed. Those that leave a lesion, or "
-        f"treat one that the resection clears, were set aside; {scored} were scored, in one stage and in "
-        "two. Those shown are beaten by none in functional remnant, smallest margin (up to 10 mm), "
-        "congestion, cut surface and number of procedures at once. Access, inflow, bile and the patient are "
-        "not among the criteria.",
+        f"{settings.ablation_largest_mm:g} mm, as far as each was allowed; {scored} of them were scored "
+        "(volumes, margins, congestion, cut surface), and those that take a whole side weighed once more in "
+        "two stages. Those shown are beaten by none of their kind (local, "
+        "anatomical, in two stages) in functional remnant, remnant that keeps its venous "
+        "outflow, smallest margin (up to 10 mm), cut surface and number of procedures at once. Access, "
+        "inflow, bile and the patient are not among the criteria.",
     )

@@ -98,16 +98,17 @@ def _congested(atoms: Arrangement, takes: Bools, weight: Floats) -> Floats:
 
 
 def criteria(
-    working_ml: Floats, margin_mm: Floats, congested_ml: Floats, cut_cm2: Floats, procedures: Ints
+    working_ml: Floats, drained_ml: Floats, margin_mm: Floats, cut_cm2: Floats, procedures: Ints
 ) -> Floats:
     """Return what plans are compared by, so that more is better in every column.
 
     Parameters
     ----------
-    working_ml, margin_mm, congested_ml, cut_cm2 : (n,) float64 ndarray
-        Of each plan; the margin is the smallest of its lesions', counted up to 10 mm in steps of 0.5 mm,
-        the remnant and its congestion in whole mL, and the cut in whole cm2: smaller differences are
-        within the error of any scan, and no reason to prefer a plan.
+    working_ml, drained_ml, margin_mm, cut_cm2 : (n,) float64 ndarray
+        Of each plan: the working remnant and the part of it that keeps its venous outflow, in whole mL;
+        the smallest margin of its lesions, counted up to 10 mm in steps of 0.5 mm; the cut in whole
+        cm2. Smaller differences are within the error of any scan, and no reason to prefer a plan.
+        Congestion counts by what it leaves: taking congested liver out is no gain.
     procedures : (n,) int64 ndarray
         Of each plan.
 
@@ -117,7 +118,7 @@ def criteria(
         One row a plan.
     """
     margin = np.round(np.minimum(margin_mm, ENOUGH_MM) / MARGIN_STEP_MM) * MARGIN_STEP_MM
-    columns = [np.round(working_ml), margin, -np.round(congested_ml), -np.round(cut_cm2), -procedures]
+    columns = [np.round(working_ml), np.round(drained_ml), margin, -np.round(cut_cm2), -procedures]
     return np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
 
 
@@ -150,3 +151,29 @@ def pareto(rows: Floats) -> Ints:
             front.append(int(number))
             kept = rows[front]
     return np.array(sorted(front), dtype=np.int64)
+
+
+def front_of_each(rows: Floats, kind: Ints) -> Ints:
+    """Find the rows that no other row of their kind beats.
+
+    Parameters
+    ----------
+    rows : (n, c) float64 ndarray
+        More is better.
+    kind : (n,) int64 ndarray
+        Of each.
+
+    Returns
+    -------
+    (m,) int64 ndarray
+        Their numbers, in order.
+
+    Notes
+    -----
+    What speaks for an anatomical resection (access, bile, satellites of a tumour) is not among the columns,
+    so that wedges would beat nearly all of them.
+    """
+    found = [
+        of_kind[pareto(rows[of_kind])] for of_kind in (np.flatnonzero(kind == k) for k in np.unique(kind))
+    ]
+    return np.sort(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,9 @@ from flr_volumetry.errors import PlanError
 from flr_volumetry.planning.arrangement import arrange
 from flr_volumetry.planning.candidates import anatomical
 from flr_volumetry.planning.said import caveats_of, methods_of
-from flr_volumetry.planning.scoring import Scores, centre_margins_mm, criteria, pareto, score
+from flr_volumetry.planning.scoring import Scores, centre_margins_mm, criteria, front_of_each, score
 from flr_volumetry.planning.values import SearchResult, SearchSettings
-from flr_volumetry.planning.verdict import measured_options
+from flr_volumetry.planning.verdict import Chosen, Searched, measured_options
 from flr_volumetry.resection import (
     Ablation,
     SegmentResection,
@@ -43,6 +43,8 @@ MAJOR_SHARE = 0.4
 MOST_CHOICES = 1024
 """Ways to treat the lesions beside one anatomical resection; beyond it, all one way or all the other."""
 AT_ONCE = 256
+MOST_MEASURED = 40
+"""So many plans of a front are cut and measured; a table of more is not read (assumed)."""
 DEFAULT = SearchSettings()
 
 Bools = npt.NDArray[np.bool_]
@@ -75,13 +77,16 @@ class Draft:
         Its anatomical resection.
     treatments : tuple of int
         Numbers of its wedges and ablations.
+    row : int
+        Where its scores are.
     staged : bool
         Whether an embolization comes before the anatomical resection.
     """
 
     cut: Anatomical = field(repr=False)
     treatments: tuple[int, ...]
-    staged: bool
+    row: int
+    staged: bool = False
 
     @property
     def procedures(self) -> int:
@@ -100,7 +105,7 @@ def search_plans(
     allow_partial: bool = False,
     tell: Callable[[int, int], None] = quiet,
 ) -> SearchResult:
-    """Find the plans that clear all lesions and that no other plan beats in every respect.
+    """Find the plans that clear all lesions and that no other plan of their kind beats in every respect.
 
     Parameters
     ----------
@@ -116,8 +121,9 @@ def search_plans(
     Returns
     -------
     SearchResult
-        The Pareto front by functional remnant, smallest margin (up to 10 mm), congestion, cut
-        surface and number of procedures.
+        The Pareto front by functional remnant, its part with venous outflow, smallest margin (up to 10
+        mm), cut surface and number of procedures, for each kind of plan: wedges and ablations alone, with
+        an anatomical resection, and in two stages.
 
     Raises
     ------
@@ -128,11 +134,13 @@ def search_plans(
     Notes
     -----
     Considered are: no anatomical resection, every connected set of segments (named hepatectomies among
-    them) and the territories of portal branches, one or two at a time; each with those wedges and
-    ablations that its margins make needful; and, for resections that take a whole side, the same in
-    two stages with embolization in between, its growth forecast. Volumes are exact to the voxel.
-    Which plans make the front is told by centre-to-centre margins and areas of voxel faces; those of the
-    front are then cut and measured as every plan is, and sorted out again.
+    them) and the territories of portal branches, one or two at a time; each with every choice of a wedge,
+    an ablation or neither for each lesion; and, for resections that take a whole side, the same in
+    two stages with embolization in between, its growth forecast. All are scored; only where the choices
+    for one anatomical resection are more than 1024 are those set aside that it makes needless. Volumes
+    are exact to the voxel. Which plans make the front is told by centre-to-centre margins and areas of
+    voxel faces; those of the front, at most 40, are then cut, their margins, parts and congestion
+    measured as those of every plan are, and sorted out again.
     """
     if not liver.lesions:
         raise PlanError("there is no lesion to clear, so there is nothing to search", reason="no_lesions")
@@ -145,24 +153,19 @@ def search_plans(
         raise _unreachable(liver, hopeless, settings)
     drafts = list(_drafts(atoms, list(zip(cuts, apart, strict=True)), treatments, settings, hopeless))
     scores = _scored(atoms, drafts)
-    considered = _considered(len(cuts), treatments, len(liver.lesions))
-    chosen = _clearing(drafts, scores, atoms, settings, hopeless)
-    if not len(chosen):
+    counts = Counts(_considered(len(cuts), treatments, len(liver.lesions)), len(drafts))
+    clearing = _clearing(_with_staged(drafts, atoms, settings), scores, atoms, settings, hopeless)
+    if not clearing:
         raise PlanError(
-            f"none of the {considered} plans considered clears every lesion with {settings.margin_mm:g} mm "
-            f"and leaves at least {100 * settings.least_flr:g} % of the functional liver. Ask for a smaller "
-            "margin or remnant, or let more kinds of resection be considered.",
+            f"none of the {counts.considered} plans considered clears every lesion with "
+            f"{settings.margin_mm:g} mm and leaves at least {100 * settings.least_flr:g} % of the functional "
+            "liver. Ask for a smaller margin or remnant, or let more kinds of resection be considered.",
             reason="no_plan_clears",
         )
-    growth = _growth(settings)
-    front = chosen[pareto(_criteria(scores, drafts, growth)[chosen])]
-    plans = [plan_of(drafts[n], treatments, settings) for n in front]
-    steps = [(drafts[n].procedures, growth if drafts[n].staged else None) for n in front]
+    front, beyond = _front(clearing, scores, _growth(settings))
     options = measured_options(
-        liver,
-        settings,
-        list(zip(plans, steps, strict=True)),
-        hopeless=frozenset(liver.lesions[at].number for at in hopeless),
+        Searched(liver, atoms, settings, frozenset(liver.lesions[at].number for at in hopeless)),
+        [_chosen(draft, scores, treatments, atoms, settings) for draft in front],
         tell=tell,
     )
     if not options:
@@ -174,11 +177,19 @@ def search_plans(
     return SearchResult(
         settings,
         options,
-        considered,
-        len(chosen),
-        tuple(caveats_of(liver, hopeless)),
-        methods_of(settings, considered, len(drafts)),
+        counts.considered,
+        counts.scored,
+        len(clearing),
+        tuple(caveats_of(liver, hopeless, beyond)),
+        methods_of(settings, counts.considered, counts.scored),
     )
+
+
+class Counts(NamedTuple):
+    """How many plans a search looked at, and how many of them it scored."""
+
+    considered: int
+    scored: int
 
 
 def _treatments(liver: Liver, settings: SearchSettings) -> list[Treatment]:
@@ -226,34 +237,48 @@ def _drafts(
     settings: SearchSettings,
     hopeless: frozenset[int],
 ) -> Iterator[Draft]:
-    """Every anatomical resection with every way to treat the lesions it leaves or passes too closely."""
-    step_mm = _step_mm(atoms)
-    n_wanted = len(atoms.distance_mm) - len(hopeless)
-    of_lesion = [
-        [n for n, t in enumerate(treatments) if t.lesion == at] for at in range(len(atoms.distance_mm))
+    """Every anatomical resection with every way to treat every lesion, or the needful ones of too many."""
+    every = [
+        [(), *((n,) for n, t in enumerate(treatments) if t.lesion == at)]
+        for at in range(len(atoms.distance_mm))
     ]
+    few = math.prod(len(ways) for ways in every) <= MOST_CHOICES
+    row = 0
     for cut, apart in cuts:
-        choices: list[list[tuple[int, ...]]] = []
-        for at, ways in enumerate(of_lesion):
-            ways_to_treat: list[tuple[int, ...]] = [(n,) for n in ways]
-            if at in hopeless or apart[at] >= settings.margin_mm + step_mm:
-                choices.append([()])
-            elif apart[at] >= settings.margin_mm > 0 or (settings.margin_mm == 0 and apart[at] > 0):
-                # The surfaces may lie closer than the centres: with and without.
-                choices.append([(), *ways_to_treat])
-            else:
-                choices.append(ways_to_treat)
-        major = _embolizable(cut, atoms)
-        for way in _ways(choices):
+        for way in _ways(every if few else _needful(every, apart, atoms, settings, hopeless)):
             chosen = tuple(n for part in way for n in part)
             ablations = sum(isinstance(treatments[n].resection, Ablation) for n in chosen)
-            # Where every lesion is treated on its own, an anatomical resection clears none.
-            needless = (cut.resection is not None) is (len(chosen) == n_wanted)
-            if ablations > settings.most_ablations or needless:
-                continue
-            yield Draft(cut, chosen, staged=False)
-            if major and settings.two_stages:
-                yield Draft(cut, chosen, staged=True)
+            if ablations <= settings.most_ablations and (chosen or cut.resection is not None):
+                yield Draft(cut, chosen, row)
+                row += 1
+
+
+def _needful(
+    every: list[list[tuple[int, ...]]],
+    apart: Floats,
+    atoms: Arrangement,
+    settings: SearchSettings,
+    hopeless: frozenset[int],
+) -> list[list[tuple[int, ...]]]:
+    """Ways to treat the lesions that an anatomical resection leaves or passes too closely."""
+    choices: list[list[tuple[int, ...]]] = []
+    for at, ways in enumerate(every):
+        if at in hopeless or apart[at] >= settings.margin_mm + _step_mm(atoms):
+            choices.append([()])
+        elif apart[at] >= max(settings.margin_mm, 1e-9):
+            # The surfaces may lie closer than the centres: with and without.
+            choices.append(ways)
+        else:
+            choices.append(ways[1:])
+    return choices
+
+
+def _with_staged(drafts: list[Draft], atoms: Arrangement, settings: SearchSettings) -> list[Draft]:
+    """Plans in one stage, and the same in two where a whole side goes."""
+    if not settings.two_stages:
+        return drafts
+    major = {id(draft.cut): _embolizable(draft.cut, atoms) for draft in drafts}
+    return drafts + [replace(draft, staged=True) for draft in drafts if major[id(draft.cut)]]
 
 
 def _considered(cuts: int, treatments: list[Treatment], lesions: int) -> int:
@@ -312,16 +337,20 @@ def _clearing(
     atoms: Arrangement,
     settings: SearchSettings,
     hopeless: frozenset[int],
-) -> npt.NDArray[np.int64]:
-    """Numbers of the drafts that clear all lesions but the hopeless ones and leave enough."""
+) -> list[Draft]:
+    """Those that clear all lesions but the hopeless ones and leave enough."""
     wanted = [at for at in range(scores.margin_mm.shape[1]) if at not in hopeless]
     # A wedge's own border lies at its margin; voxel centres tell that to half a step.
     least = settings.margin_mm - _step_mm(atoms)
-    clears = (scores.margin_mm[:, wanted] >= max(least, 1e-9)).all(axis=1)
+    clears = np.atleast_1d((scores.margin_mm[:, wanted] >= max(least, 1e-9)).all(axis=1))
     functional_ml = float(atoms.working.sum()) * atoms.voxel_ml
-    grown = np.array([1 + _growth(settings) if d.staged else 1.0 for d in drafts])
-    enough = (scores.flr_ml > 0) & (scores.flr_ml * grown >= settings.least_flr * functional_ml)
-    return np.flatnonzero(clears & enough)
+    growth = _growth(settings)
+    found = []
+    for draft in drafts:
+        flr_ml = scores.flr_ml[draft.row] * (1 + growth * draft.staged)
+        if clears[draft.row] and flr_ml > 0 and flr_ml >= settings.least_flr * functional_ml:
+            found.append(draft)
+    return found
 
 
 def _growth(settings: SearchSettings) -> float:
@@ -329,15 +358,45 @@ def _growth(settings: SearchSettings) -> float:
     return forecast(Measurement(100.0, 0.0), Technique.PVE, cirrhosis=False).growth_at(settings.weeks)[0]
 
 
-def _criteria(scores: Scores, drafts: list[Draft], growth: float) -> Floats:
-    grown = np.array([1 + growth if d.staged else 1.0 for d in drafts])
-    procedures = np.array([d.procedures for d in drafts], dtype=np.int64)
-    return criteria(
-        scores.flr_ml * grown,
-        scores.margin_mm.min(axis=1),
-        scores.congested_ml,
-        scores.cut_cm2,
+def _front(drafts: list[Draft], scores: Scores, growth: float) -> tuple[list[Draft], int]:
+    """Find the plans that none beats, and how many of them are too many to be measured."""
+    rows = np.array([draft.row for draft in drafts])
+    grown = 1 + growth * np.array([draft.staged for draft in drafts])
+    procedures = np.array([draft.procedures for draft in drafts], dtype=np.int64)
+    table = criteria(
+        scores.flr_ml[rows] * grown,
+        (scores.flr_ml - scores.congested_ml)[rows] * grown,
+        scores.margin_mm[rows].min(axis=1),
+        scores.cut_cm2[rows],
         procedures,
+    )
+    kind = np.array([draft.staged + (draft.cut.resection is not None) for draft in drafts])
+    front = front_of_each(table, kind)
+    # The best in each respect, then those that leave most.
+    first = list(dict.fromkeys(int(n) for column in table[front].T for n in [np.argmax(column)]))
+    order = [*first, *(n for n in np.argsort(-table[front, 0], kind="stable").tolist() if n not in first)]
+    kept = sorted(order[:MOST_MEASURED])
+    return [drafts[front[n]] for n in kept], len(front) - len(kept)
+
+
+def _chosen(
+    draft: Draft,
+    scores: Scores,
+    treatments: list[Treatment],
+    atoms: Arrangement,
+    settings: SearchSettings,
+) -> Chosen:
+    piece = draft.cut.takes.astype(np.int64)
+    # The last one first: what an earlier resection took is not the later one's.
+    for n in reversed(draft.treatments):
+        piece[atoms.zones[n]] = 2 + n
+    return Chosen(
+        plan_of(draft, treatments, settings),
+        draft.procedures,
+        _growth(settings) if draft.staged else None,
+        float(scores.flr_ml[draft.row]),
+        float(scores.cut_cm2[draft.row]),
+        piece,
     )
 
 

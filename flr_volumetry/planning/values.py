@@ -86,7 +86,7 @@ class Price:
     margin_mm : float
         Smallest margin less than the best one, margins above 10 mm counted as 10, mm.
     congested_ml : float or None
-        More congested liver than the least; None where outflow is not known.
+        More congested liver than the least on the front; None where outflow is not known.
     cut_cm2 : float
         More cut surface than the least, cm2.
     procedures : int
@@ -168,9 +168,12 @@ class SearchResult:
     settings : SearchSettings
         What was asked.
     options : tuple of PlanOption
-        The Pareto front, the largest working remnant first.
+        The Pareto front of each kind of plan, the largest working remnant first.
     considered : int
         How many plans were looked at: every anatomical resection with every way to treat the lesions.
+    scored : int
+        How many of them had volumes, margins, congestion and cut surface computed; plans in two stages
+        share them with those in one.
     clearing : int
         How many plans, in one stage or two, clear every lesion with the margin and leave enough.
     caveats : tuple of Caveat
@@ -182,6 +185,7 @@ class SearchResult:
     settings: SearchSettings
     options: tuple[PlanOption, ...]
     considered: int
+    scored: int
     clearing: int
     caveats: tuple[Caveat, ...] = ()
     methods: tuple[str, ...] = field(default=())

@@ -139,6 +139,7 @@ def search_json(result: SearchResult, *, case_id: str) -> dict[str, Any]:
         "case": case_id,
         "settings": {name: getattr(result.settings, name) for name in SETTINGS},
         "considered": result.considered,
+        "scored": result.scored,
         "clearing": result.clearing,
         "options": [
             {"number": number, **_option(option)} for number, option in enumerate(result.options, start=1)
@@ -267,8 +268,9 @@ def search_text(result: SearchResult, *, case_id: str, width: int = 100) -> str:
 def _count(result: SearchResult) -> str:
     plans = "plan" if len(result.options) == 1 else "plans"
     return (
-        f"{len(result.options)} {plans} that no other beats, of {result.clearing} that clear the lesions "
-        f"with {result.settings.margin_mm:g} mm and {result.considered} considered"
+        f"{len(result.options)} {plans} that no other of their kind beats, of {result.clearing} that clear "
+        f"the lesions with {result.settings.margin_mm:g} mm; {result.considered} considered, "
+        f"{result.scored} scored"
     )
 
 

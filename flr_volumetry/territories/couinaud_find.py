@@ -26,6 +26,8 @@ BED_MM = 4.0
 BED_PARTS = 3
 UMBILICAL_RADIUS_MM = 3.0
 """The umbilical portion of the left portal vein ends where it is nowhere so wide any more (assumed)."""
+MEDIAL_SHARE = 0.1
+"""A branch to the right with this share of the left liver is one of segment IV (assumed)."""
 ARM_SHARE = 0.15
 """An arm of the common trunk of two hepatic veins drains this share of what the trunk does (assumed)."""
 FORK_SHARE = 0.5
@@ -62,7 +64,8 @@ def find_landmarks(liver: Liver) -> Landmarks:
     child; the middle and the left one of a common trunk begin with that trunk. The portal bifurcation is
     where the right and left portal vein begin; the right one counts where it divides into branches of at
     least half its radius; the umbilical portion of the left one is what follows its leftmost point, as far
-    as a radius of 3 mm is reached.
+    as a radius of 3 mm is reached, and no further than the last branch to segment IV: a tenth of the left
+    liver or more, to the right of where it leaves.
     """
     found: dict[Landmark, Points | None] = {
         Landmark.CAVA: cava_points(liver),
@@ -74,7 +77,7 @@ def find_landmarks(liver: Liver) -> Landmarks:
         found.update({kind: _vein(veins, kind, parted) for kind in VEINS})
     portal = liver.territories_of(Structure.PORTAL_VEIN)
     if portal is not None:
-        found.update(_portal(portal))
+        found.update(_portal(portal, liver))
     points = {kind: found[kind] for kind in Landmark if found.get(kind) is not None}
     if not points:
         raise LiverError(
@@ -208,13 +211,13 @@ def _parted_trunk(veins: Territories, liver: Liver) -> dict[Landmark, Points]:
     return {}
 
 
-def _portal(portal: Territories) -> dict[Landmark, Points | None]:
+def _portal(portal: Territories, liver: Liver) -> dict[Landmark, Points | None]:
     right, left = _named(portal, Landmark.RIGHT_PORTAL), _named(portal, Landmark.LEFT_PORTAL)
     starts = [b.points_mm[0] for b in (right, left) if b is not None]
     return {
         Landmark.PORTAL_BIFURCATION: np.mean(starts, axis=0)[None] if starts else None,
         Landmark.RIGHT_PORTAL: _main_fork(portal, right) if right is not None else None,
-        Landmark.LEFT_PORTAL: _umbilical_portion(portal, left) if left is not None else None,
+        Landmark.LEFT_PORTAL: _umbilical_portion(portal, left, liver) if left is not None else None,
     }
 
 
@@ -230,8 +233,32 @@ def _main_fork(portal: Territories, right: Branch) -> Points:
         branch = children[0]
 
 
-def _umbilical_portion(portal: Territories, left: Branch) -> Points:
+def _umbilical_portion(portal: Territories, left: Branch, liver: Liver) -> Points:
     points, radii = _course(portal, left)
     wide = np.flatnonzero(radii >= UMBILICAL_RADIUS_MM)
-    trunk = points[: int(wide[-1]) + 1] if len(wide) else points[:1]
+    last = int(wide[-1]) + 1 if len(wide) else 1
+    # Further on runs the branch of segment II or III, however wide it is.
+    trunk = points[: min(last, _last_to_medial(portal, left, liver) or last)]
     return trunk[int(np.argmax(trunk[:, 0])) :]
+
+
+def _last_to_medial(portal: Territories, left: Branch, liver: Liver) -> int:
+    """Return how many points of the course lie before the last branch to segment IV; 0 without one."""
+    inside = np.flatnonzero(liver.voxels.ravel(order="F"))
+    number = portal.labels.ravel(order="F")[inside]
+    index = np.stack(np.unravel_index(inside, liver.grid.shape, order="F"), axis=1)
+    n = len(portal.branches) + 1
+    voxels = np.bincount(number, minlength=n)
+    to_left = np.bincount(number, liver.grid.centres_mm(index)[:, 0], minlength=n)
+    least = MEDIAL_SHARE * voxels[list(portal.behind([left.number]))].sum()
+    branch, before, last = left, 0, 0
+    while children := _children(portal, branch):
+        before += len(branch.points_mm)
+        for child in children[1:]:
+            behind = list(portal.behind([child.number]))
+            if voxels[behind].sum() >= max(least, 1) and (
+                to_left[behind].sum() / voxels[behind].sum() < branch.points_mm[-1, 0]
+            ):
+                last = before
+        branch = children[0]
+    return last

@@ -85,9 +85,7 @@ def cut_off(liver: Liver, partition: Partition, structure: Structure) -> CutOff 
     gone = np.zeros(len(territories.branches) + 1, dtype=bool)
     gone[[number for number, at in first.items() if at == 0]] = True
     lost |= gone[territories.labels]
-    for number, at in first.items():
-        if at > 0:
-            _behind_the_cut(territories.branches[number - 1], at, territories, partition, lost)
+    _behind_the_cuts(first, territories, partition, lost)
     lost &= alive
     return CutOff(
         structure,
@@ -149,15 +147,25 @@ def _cut_at(branch: Branch, partition: Partition) -> int | None:
     return int(goes[0]) if len(goes) else None
 
 
-def _behind_the_cut(
-    branch: Branch, at: int, territories: Territories, partition: Partition, lost: Voxels
+def _behind_the_cuts(
+    first: dict[int, int], territories: Territories, partition: Partition, lost: Voxels
 ) -> None:
+    """Add what hangs on a branch behind the point where it is cut half-way."""
     from scipy.spatial import cKDTree
 
-    mine = np.argwhere((territories.labels == branch.number) & (partition.labels == REMNANT))
-    if len(mine):
-        _, nearest = cKDTree(branch.points_mm).query(partition.grid.centres_mm(mine))
-        lost[tuple(mine[nearest >= at].T)] = True
+    halved = np.zeros(len(territories.branches) + 1, dtype=bool)
+    halved[[number for number, at in first.items() if at > 0]] = True
+    if not halved.any():
+        return
+    # Searched once for all branches, in the order in which livers lie in memory.
+    labels = territories.labels.ravel(order="F")
+    mine = np.flatnonzero(halved[labels] & (partition.labels.ravel(order="F") == REMNANT))
+    number = labels[mine]
+    index = np.stack(np.unravel_index(mine, partition.grid.shape, order="F"), axis=1)
+    for branch in np.unique(number).tolist():
+        own = index[number == branch]
+        _, nearest = cKDTree(territories.branches[branch - 1].points_mm).query(partition.grid.centres_mm(own))
+        lost[tuple(own[nearest >= first[branch]].T)] = True
 
 
 def _working_remnant(liver: Liver, partition: Partition) -> Voxels:

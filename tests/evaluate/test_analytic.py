@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from tests.resection.solids import grid_of, liver_of, one_stage, unit
 
 CENTRE = np.array([12.3, -45.6, 78.9])
 TURN = np.linalg.qr(np.random.default_rng(8).normal(size=(3, 3)))[0]
-"""Sides of a box along the grid would be off by half a step, whatever the cut."""
+"""Surfaces in general position; those parallel to the voxel layers have a test of their own."""
 SOLIDS = {
     "ball": ball(72.0),
     "ellipsoid": ellipsoid(90.0, 60.0, 70.0),
@@ -47,8 +48,11 @@ HEIGHTS = (
     + 0.3 * AT_CONTROL
 )
 """Of the control points of a patch over x and y, mm above the middle; level with no layer of voxels."""
-COARSE_POINTS = 0.25
-"""Bar at 5 mm. Measured there: plane in the ball 0.104, wedge of a lesion of 9 mm 0.175 points."""
+FINE_POINTS, COARSE_POINTS = 0.02, 0.1
+"""Bars at 1 mm and below for every error, at 5 mm for the mean error of every kind, points of the liver."""
+WORST_COARSE_POINTS = 0.25
+"""Bar for the worst error at 5 mm, above the largest seen: WORST_SEEN. A ball of 17 mm holds some 165
+voxels of 5 mm, and voxel-centre counting of it scatters by 5 % of them."""
 LESION, RADIUS, MARGIN = np.array([10.0, 18.0, 42.0]), 9.0, 8.0
 KINDS = (
     "plane",
@@ -156,9 +160,9 @@ def cut_of(kind, grid, inside):
     return made_by[kind]()
 
 
-def made(solid, name, step_mm):
+def made(solid, name, step_mm, shift_mm):
     """A liver with a ball as its lesion and what lies beyond the plane as segment 5."""
-    grid = grid_of(name, HALF_MM, step_mm=step_mm, centre_mm=tuple(CENTRE + 0.31))
+    grid = grid_of(name, HALF_MM, step_mm=step_mm, centre_mm=tuple(CENTRE + 0.31 + shift_mm))
     x = centres(grid) - CENTRE
     voxels = SOLIDS[solid](x)
     segments = np.where(goes("segments", x), 5, 2).astype(np.uint8) * voxels
@@ -166,42 +170,94 @@ def made(solid, name, step_mm):
     return liver_of(grid, voxels, [lesion], segments=np.asfortranarray(segments))
 
 
-def worst_of(kinds, solids, names, steps):
-    """Largest error of each kind at each spacing, points of the liver."""
+def errors_of(kinds, solids, names, steps, shifts=1):
+    """Errors of each kind at each spacing, points of the liver, on grids shifted by parts of a step."""
     truth = true_shares()
-    worst = {}
-    for step in steps:
-        for name in names:
-            for solid in solids:
-                liver = made(solid, name, step)
-                for kind in kinds:
-                    partition = resect(liver, one_stage(cut_of(kind, liver.grid, SOLIDS[solid])))
-                    counts = [piece.count for piece in partition.pieces]
-                    assert sum(counts) == np.count_nonzero(liver.voxels)
-                    share = counts[0] / sum(counts)
-                    off = 100 * abs(share - truth[solid, kind])
-                    worst[kind, step] = max(worst.get((kind, step), 0.0), off)
-    return worst
+    rng = np.random.default_rng(11)
+    errors = {(kind, step): [] for kind in kinds for step in steps}
+    for step, name, shift, solid in product(steps, names, range(shifts), solids):
+        liver = made(solid, name, step, step * rng.uniform(-0.5, 0.5, 3) if shift else np.zeros(3))
+        for kind in kinds:
+            partition = resect(liver, one_stage(cut_of(kind, liver.grid, SOLIDS[solid])))
+            counts = [piece.count for piece in partition.pieces]
+            assert sum(counts) == np.count_nonzero(liver.voxels)
+            errors[kind, step].append(100 * (counts[0] / sum(counts) - truth[solid, kind]))
+    return {key: np.array(values) for key, values in errors.items()}
+
+
+def spread(errors):
+    """Mean error, mean size, standard deviation, 95th percentile and largest of the sizes, as text."""
+    size = np.abs(errors)
+    values = (errors.mean(), size.mean(), errors.std(), np.quantile(size, 0.95), size.max())
+    return "".join(f"{v:9.4f}" for v in values)
 
 
 @pytest.mark.evaluate
 @pytest.mark.slow
 def test_shares_of_every_kind_on_every_solid_grid_and_spacing(capsys):
-    """At most 0.02 points of the liver at 1 mm."""
-    steps = (1.0, 1.5, 2.5, 3.5, 5.0)
-    worst = worst_of(KINDS, SOLIDS, STEPS, steps)
-    finest = worst_of(KINDS, ("ball", "two lobes"), ("axial", "oblique"), (0.7,))
+    """In general position: at most 0.02 points at 1 mm; at 5 mm 0.1 points on the mean of every kind."""
+    found = {
+        **errors_of(KINDS, ("ball", "two lobes"), STEPS, (0.7,)),
+        **errors_of(KINDS, SOLIDS, STEPS, (1.0,)),
+        **errors_of(KINDS, SOLIDS, STEPS, (2.5, 5.0), shifts=5),
+    }
     with capsys.disabled():
-        print(
-            "\nlargest error of the remnant share, points".ljust(44)
-            + "".join(f"{s:9.1f}" for s in (0.7, *steps))
-        )
-        for kind in KINDS:
-            row = [finest[kind, 0.7], *(worst[kind, step] for step in steps)]
-            print(kind.ljust(43) + "".join(f"{v:9.4f}" for v in row))
-    for (kind, step), off in worst.items():
-        assert off < (0.02 if step <= 1 else COARSE_POINTS), (kind, step)
-    assert max(finest.values()) < 0.02
+        print("\nerror of the remnant share, points of the liver")
+        print(" " * 22 + "  step    n     mean   |mean|       sd     95 %    worst")
+        for (kind, step), errors in sorted(found.items(), key=lambda item: KINDS.index(item[0][0])):
+            print(f"{kind:22}{step:6.1f}{len(errors):5}{spread(errors)}")
+    for (kind, step), errors in found.items():
+        if step <= 1:
+            assert np.abs(errors).max() < FINE_POINTS, (kind, step)
+        assert np.abs(errors).mean() < COARSE_POINTS, (kind, step)
+        assert np.abs(errors).max() < WORST_COARSE_POINTS, (kind, step)
+
+
+def layers_of(grid):
+    """Direction across the slices of a grid, and how far their middles are apart."""
+    across = np.linalg.inv(grid.affine[:3, :3])[2]
+    return across / np.linalg.norm(across), 1 / np.linalg.norm(across)
+
+
+def level_sheet(grid, at_mm):
+    """A flat patch parallel to the slices, so far above the middle."""
+    normal, _ = layers_of(grid)
+    first = unit(np.cross(normal, [1.0, 0.2, 0.1]))
+    second = np.cross(normal, first)
+    at = np.linspace(-1.5 * HALF_MM, 1.5 * HALF_MM, 4)
+    control = CENTRE + at_mm * normal + at[:, None, None] * first + at[:, None] * second
+    return BezierSurface(control).towards(CENTRE + 95 * normal)
+
+
+def cap_share(height_mm, radius_mm=72.0):
+    """Share of a ball below a plane so far above its middle."""
+    h = radius_mm - height_mm
+    return 1 - h * h * (3 * radius_mm - h) / (4 * radius_mm**3)
+
+
+@pytest.mark.evaluate
+def test_surfaces_parallel_to_the_voxel_layers_are_off_by_half_a_layer_at_most(capsys):
+    """A voxel goes or stays whole: a level cut is off by up to its area times half a step."""
+    worst = {}
+    for step, name, part in product((1.0, 2.5, 5.0), STEPS, (0.02, 0.25, 0.5, 0.75, 0.98)):
+        grid = grid_of(name, HALF_MM * 0.75, step_mm=step, centre_mm=tuple(CENTRE + 0.31))
+        normal, apart = layers_of(grid)
+        first = float(normal @ (grid.affine[:3, 3] - CENTRE))
+        at_mm = first + (np.ceil((AT - first) / apart) + part) * apart
+        liver = liver_of(grid, ball(72.0)(centres(grid) - CENTRE), [])
+        plane = PlaneResection((Plane(CENTRE + at_mm * normal, normal),))
+        half_layer = 100 * np.pi * (72.0**2 - at_mm**2) * apart / 2 / (4 / 3 * np.pi * 72.0**3)
+        for kind, cut in (("plane", plane), ("patch", SurfaceResection(level_sheet(grid, at_mm)))):
+            counts = [piece.count for piece in resect(liver, one_stage(cut)).pieces]
+            off = 100 * abs(counts[0] / sum(counts) - cap_share(at_mm))
+            seen = worst.setdefault((kind, step), [0.0, 0.0])
+            worst[kind, step] = [max(seen[0], off), max(seen[1], half_layer)]
+            assert off < half_layer + FINE_POINTS * step, (kind, step, name, part)
+    with capsys.disabled():
+        print("\ncuts parallel to the voxel layers: largest error, points, and half a layer")
+        for (kind, step), (off, bound) in worst.items():
+            print(f"{kind:10}{step:6.1f}{off:9.3f}{bound:9.3f}")
+    assert worst["plane", 5.0][0] > COARSE_POINTS
 
 
 def true_margin(kind):

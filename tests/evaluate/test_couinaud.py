@@ -1,5 +1,6 @@
 """Segments from landmarks against drawn ones; named hepatectomies of fourteen livers: ``make evaluate``."""
 
+from dataclasses import replace
 from itertools import product
 
 import nibabel as nib
@@ -11,9 +12,18 @@ from flr_volumetry.images import LabelMap, Mask
 from flr_volumetry.io import read_image, read_label_map, read_mask
 from flr_volumetry.liver import Masks, crop_liver
 from flr_volumetry.phantom import random_patient
-from flr_volumetry.resection import ResectionPlan, SegmentResection, Stage, resect
-from flr_volumetry.territories import Landmarks, Side, cantlie_plane, couinaud_segments
+from flr_volumetry.resection import ResectionPlan, SegmentResection, Stage, TerritoryResection, resect
+from flr_volumetry.territories import (
+    Landmarks,
+    Side,
+    cantlie_plane,
+    couinaud_segments,
+    find_landmarks,
+    find_territories,
+    with_territories,
+)
 from flr_volumetry.territories.couinaud_find import cava_points
+from flr_volumetry.territories.naming import PORTAL_ANTERIOR, PORTAL_LEFT, PORTAL_POSTERIOR, PORTAL_RIGHT
 from flr_volumetry.volumetry.measure import measure
 from tests.evaluate.test_phantoms import scan_of
 from tests.grids import STEPS
@@ -65,6 +75,8 @@ BY_HAND = {
     ],
 }
 """Landmarks of 3D-IRCADb-01 patient 17, LPS mm, set by eye on every fifth slice."""
+OWN_BEHIND = 0.25
+MAPS_APART = 20.0
 OPTIONAL = {h.key for h in HEPATECTOMIES if h.caudate_optional}
 
 
@@ -81,7 +93,8 @@ def ircad17(real_data):
         (Structure.HEPATIC_VEINS, read_mask(folder / "venoussystem")),
     ]
     whole = read_mask(folder / "liver")
-    liver = crop_liver(Masks(whole, segments=one, vessels=veins), image=image)
+    lesions = [read_mask(folder / "livertumor1"), read_mask(folder / "livertumor2")]
+    liver = crop_liver(Masks(whole, lesions=lesions, segments=one, vessels=veins), image=image)
     other = crop_liver(Masks(whole, segments=LabelMap(one.grid, array)), image=image)
     return liver, other.segments
 
@@ -117,6 +130,84 @@ def test_landmarks_by_hand_against_two_drawings(ircad17, capsys):
     for drawing in (liver.segments, other):
         assert np.mean([dice(found.labels == n, drawing == n) for n in SEGMENTS]) > between - 0.01
         assert dice(found.labels >= 5, drawing >= 5) > 0.94
+
+
+@pytest.fixture(scope="module")
+def own(ircad17):
+    """The liver with the territories of its vessels, and the landmarks found in them."""
+    liver, _ = ircad17
+    for structure in (Structure.PORTAL_VEIN, Structure.HEPATIC_VEINS):
+        liver = with_territories(liver, find_territories(liver, structure))
+    return liver, find_landmarks(liver)
+
+
+@pytest.mark.evaluate
+def test_segments_from_its_own_vessels_against_two_drawings(ircad17, own, capsys):
+    """Nothing is set by hand: vessels followed, branches named, landmarks found, segments placed."""
+    liver, other = ircad17
+    known, landmarks = own
+    found = couinaud_segments(known, landmarks)
+    between = [dice(liver.segments == n, other == n) for n in SEGMENTS]
+    with capsys.disabled():
+        print("\nircad17, own vessels".ljust(43) + "".join(f"{n:7}" for n in [*SEGMENTS, "mean"]))
+        print(row("drawing against drawing", liver.segments, other))
+        print(row("own vessels, against 3Dircadb-17", found.labels, liver.segments))
+        print(row("own vessels, against LiTS-44", found.labels, other))
+        print("landmarks: " + ", ".join(k.value for k in landmarks.points_mm))
+        print("; ".join(c.message for c in found.caveats))
+    assert np.array_equal(found.labels > 0, liver.voxels)
+    for drawing in (liver.segments, other):
+        own_dice = [dice(found.labels == n, drawing == n) for n in SEGMENTS]
+        assert np.mean(own_dice) > np.mean(between) - OWN_BEHIND
+        assert dice(found.labels >= 5, drawing >= 5) > 0.9
+
+
+TEN = (
+    ("right hepatectomy", "right_hepatectomy", (PORTAL_RIGHT,)),
+    ("left hepatectomy", "left_hepatectomy", (PORTAL_LEFT,)),
+    ("right posterior", "right_posterior", (PORTAL_POSTERIOR,)),
+    ("right anterior", "right_anterior", (PORTAL_ANTERIOR,)),
+    ("left lateral", "left_lateral", ()),
+    ("left medial", "left_medial", ()),
+    ("right trisection", "ext_right", ()),
+    ("left trisection", "ext_left", (PORTAL_LEFT, PORTAL_ANTERIOR)),
+    ("mesohepatectomy", "central", ()),
+    ("caudate", "caudate", ()),
+)
+"""Ten resections by key, and the portal branches whose territories are the same in name."""
+
+
+@pytest.mark.evaluate
+def test_ten_resections_by_four_maps(ircad17, own, capsys):
+    """Functional remnant of named hepatectomies by two drawings, own-vessel segments and territories."""
+    liver, other = ircad17
+    known, landmarks = own
+    maps = (liver.segments, other, couinaud_segments(known, landmarks).labels)
+    works = known.voxels.copy()
+    for lesion in known.lesions:
+        works[lesion.box] &= ~lesion.voxels
+    table = []
+    for title, key, branches in TEN:
+        caudate = Caudate.KEPT if key in OPTIONAL else None
+        cuts = [(m, SegmentResection.hepatectomy(key, caudate=caudate)) for m in maps]
+        if branches:
+            cuts.append((liver.segments, TerritoryResection(Structure.PORTAL_VEIN, branches)))
+        remnants = []
+        for segments, cut in cuts:
+            mapped = replace(known, segments=segments)
+            partition = resect(mapped, ResectionPlan((Stage("one", (cut,)),)))
+            assert sum(piece.count for piece in partition.pieces) == np.count_nonzero(known.voxels)
+            left = np.count_nonzero((partition.labels == 1) & works)
+            remnants.append((left * known.grid.voxel_ml, 100 * left / np.count_nonzero(works)))
+        table.append((title, remnants))
+    with capsys.disabled():
+        heads = ("3Dircadb-17", "LiTS-44", "own vessels", "portal terr.")
+        print("\nircad17, functional remnant, mL and %".ljust(25) + "".join(f"{h:>17}" for h in heads))
+        for title, remnants in table:
+            print(title.ljust(24) + "".join(f"{ml:10.0f} {share:5.1f}%" for ml, share in remnants))
+    for title, remnants in table:
+        first, second, mine = (share for _, share in remnants[:3])
+        assert abs(mine - (first + second) / 2) < MAPS_APART, title
 
 
 @pytest.mark.evaluate
