@@ -40,7 +40,8 @@ def caveats_of(liver: Liver, hopeless: frozenset[int], beyond: int) -> Iterator[
         yield Caveat(
             "search_front_cut",
             f"{beyond} more plans are beaten by none of their kind: those shown are the best in each "
-            "respect and those that leave most. A larger margin or remnant asked for narrows the choice.",
+            "respect and, of each kind, those that leave most. A larger margin or remnant asked for "
+            "narrows the choice.",
         )
     if liver.segments is not None:
         bare_ml = int(np.count_nonzero(liver.voxels & (liver.segments == 0))) * liver.grid.voxel_ml

@@ -43,7 +43,7 @@ MAJOR_SHARE = 0.4
 MOST_CHOICES = 1024
 """Ways to treat the lesions beside one anatomical resection; beyond it, all one way or all the other."""
 AT_ONCE = 256
-MOST_MEASURED = 40
+MOST_MEASURED = 16
 """So many plans of a front are cut and measured; a table of more is not read (assumed)."""
 DEFAULT = SearchSettings()
 
@@ -139,7 +139,7 @@ def search_plans(
     two stages with embolization in between, its growth forecast. All are scored; only where the choices
     for one anatomical resection are more than 1024 are those set aside that it makes needless. Volumes
     are exact to the voxel. Which plans make the front is told by centre-to-centre margins and areas of
-    voxel faces; those of the front, at most 40, are then cut, their margins, parts and congestion
+    voxel faces; those of the front, at most 16, are then cut, their margins, parts and congestion
     measured as those of every plan are, and sorted out again.
     """
     if not liver.lesions:
@@ -372,9 +372,14 @@ def _front(drafts: list[Draft], scores: Scores, growth: float) -> tuple[list[Dra
     )
     kind = np.array([draft.staged + (draft.cut.resection is not None) for draft in drafts])
     front = front_of_each(table, kind)
-    # The best in each respect, then those that leave most.
-    first = list(dict.fromkeys(int(n) for column in table[front].T for n in [np.argmax(column)]))
-    order = [*first, *(n for n in np.argsort(-table[front, 0], kind="stable").tolist() if n not in first)]
+    # The best in each respect, then of every kind in turn those that leave most.
+    first = list(dict.fromkeys(int(np.argmax(column)) for column in table[front].T))
+    most = np.argsort(-table[front, 0], kind="stable")
+    rank = np.zeros(len(front), dtype=np.int64)
+    for each in np.unique(kind):
+        of_kind = most[kind[front][most] == each]
+        rank[of_kind] = np.arange(len(of_kind))
+    order = [*first, *(n for n in np.argsort(rank, kind="stable").tolist() if n not in first)]
     kept = sorted(order[:MOST_MEASURED])
     return [drafts[front[n]] for n in kept], len(front) - len(kept)
 
