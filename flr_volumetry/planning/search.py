@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from flr_volumetry.errors import PlanError
 from flr_volumetry.planning.arrangement import arrange
 from flr_volumetry.planning.candidates import anatomical
+from flr_volumetry.planning.drafts import Draft, Treatment, plan_of
 from flr_volumetry.planning.said import caveats_of, methods_of
 from flr_volumetry.planning.scoring import Scores, centre_margins_mm, criteria, front_of_each, score
 from flr_volumetry.planning.values import SearchResult, SearchSettings
@@ -20,13 +21,10 @@ from flr_volumetry.planning.verdict import Chosen, Searched, measured_options
 from flr_volumetry.resection import (
     Ablation,
     SegmentResection,
-    Stage,
     TerritoryResection,
-    Waiting,
     WedgeResection,
     longest_diameter_mm,
 )
-from flr_volumetry.resection.plan import ResectionPlan
 from flr_volumetry.volumetry.forecast import Measurement, Technique, forecast
 
 if TYPE_CHECKING:
@@ -49,49 +47,6 @@ DEFAULT = SearchSettings()
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Treatment:
-    """A wedge or an ablation of one lesion.
-
-    Parameters
-    ----------
-    lesion : int
-        Index of the lesion.
-    resection : WedgeResection or Ablation
-        What it is in a plan.
-    """
-
-    lesion: int
-    resection: WedgeResection | Ablation
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Draft:
-    """One plan of a search, before it is measured.
-
-    Parameters
-    ----------
-    cut : Anatomical
-        Its anatomical resection.
-    treatments : tuple of int
-        Numbers of its wedges and ablations.
-    row : int
-        Where its scores are.
-    staged : bool
-        Whether an embolization comes before the anatomical resection.
-    """
-
-    cut: Anatomical = field(repr=False)
-    treatments: tuple[int, ...]
-    row: int
-    staged: bool = False
-
-    @property
-    def procedures(self) -> int:
-        """Resections, ablations and embolizations."""
-        return (self.cut.resection is not None) + len(self.treatments) + self.staged
 
 
 def quiet(done: int, of: int) -> None:
@@ -403,30 +358,3 @@ def _chosen(
         float(scores.cut_cm2[draft.row]),
         piece,
     )
-
-
-def plan_of(draft: Draft, treatments: list[Treatment], settings: SearchSettings) -> ResectionPlan:
-    """Write a draft as a plan: wedges and ablations first, so that each takes something.
-
-    Parameters
-    ----------
-    draft : Draft
-        What is done.
-    treatments : list of Treatment
-        What its numbers stand for.
-    settings : SearchSettings
-        The weeks to stage two.
-
-    Returns
-    -------
-    ResectionPlan
-        Of one stage, or of two with an embolization between them.
-    """
-    local = tuple(treatments[n].resection for n in draft.treatments)
-    main = () if draft.cut.resection is None else (draft.cut.resection,)
-    if not draft.staged:
-        return ResectionPlan((Stage("operation", (*local, *main)),))
-    waiting = Waiting("pve", settings.weeks)
-    if not local:
-        return ResectionPlan((Stage("after embolization", main, waiting),))
-    return ResectionPlan((Stage("stage one", local), Stage("stage two", main, waiting)))

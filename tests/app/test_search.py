@@ -31,7 +31,7 @@ def test_the_search_prints_draws_and_writes_plans(tmp_path):
     assert done.exit_code == 0, done.stderr
     document = json.loads((out / "search.json").read_text())
     options = document["options"]
-    assert f"{len(options)} plans that no other beats" in done.stdout
+    assert f"{len(options)} plans that no other of their kind beats" in done.stdout
     assert all(o["flr_fraction"] >= 0.4 for o in options)
     assert sorted(p.name for p in (out / "plans").iterdir()) == [
         f"plan_{o['number']:02d}.toml" for o in options
