@@ -50,9 +50,10 @@ HEIGHTS = (
 """Of the control points of a patch over x and y, mm above the middle; level with no layer of voxels."""
 FINE_POINTS, COARSE_POINTS = 0.02, 0.1
 """Bars at 1 mm and below for every error, at 5 mm for the mean error of every kind, points of the liver."""
-WORST_COARSE_POINTS = 0.25
-"""Bar for the worst error at 5 mm, above the largest seen: WORST_SEEN. A ball of 17 mm holds some 165
-voxels of 5 mm, and voxel-centre counting of it scatters by 5 % of them."""
+WORST_COARSE_POINTS = 0.3
+"""Bar for the worst error at 5 mm. Of 80 of each kind: mean size 0.04 to 0.06, 95 % below 0.16, worst 0.15
+(plane, patch), 0.18 (wedge) and 0.27 (beyond any of two planes): the surfaces of solid and cut cross few
+voxels of 5 mm, and where several lie alike the counts of whole voxels do not average out."""
 LESION, RADIUS, MARGIN = np.array([10.0, 18.0, 42.0]), 9.0, 8.0
 KINDS = (
     "plane",
