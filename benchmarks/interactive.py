@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,7 +31,9 @@ from flr_volumetry.resection import (
     WedgeResection,
     beyond,
 )
+from flr_volumetry.resection.spans import beyond_planes
 from flr_volumetry.resection.surfaces import BezierSurface
+from flr_volumetry.resection.tally import count
 
 NORMALS = ((-0.9, -0.35, 0.1), (-0.6, 0.2, 0.77), (0.3, -0.9, 0.2), (-1.0, 0.0, 0.0))
 PATCH_MM = 320.0
@@ -38,13 +41,14 @@ PATCH_MM = 320.0
 POINTS = 500
 BARRIER = 100
 BARRIER_WAY = "Slicer-Liver: barrier, regions from two seeds"
-PLANE, MARGINS, BEZIER = (
+VOLUMES, PLANE, MARGINS, BEZIER = (
+    "one plane: volume of the remnant",
     "one plane: volumes by segment and lesion",
     "one plane: volumes and all margins",
     "one Bezier surface: volumes",
 )
-TARGET_MS = {"set-up": 1000.0, PLANE: 1.0, MARGINS: 30.0, BEZIER: 20.0}
-"""At most; the first of two targets for a plane, volumes alone, is held by what gives all of them."""
+TARGET_MS = {"set-up": 1000.0, VOLUMES: 1.0, PLANE: 3.0, MARGINS: 30.0, BEZIER: 20.0}
+"""At most, wall time on two cores that do nothing else."""
 FASTER = 20.0
 """So many times as fast as Slicer-Liver's ways."""
 PLANS_A_MINUTE = 1000.0
@@ -113,16 +117,25 @@ def seeds_beside(liver: Liver, cut: PlaneResection) -> list[tuple[int, ...]]:
     return [tuple(int(n) for n in index[i]) for i in (height.argmin(), height.argmax())]
 
 
-def median_ms(calls: list[Call], runs: int) -> float:
-    """Median over all calls, after one of each to warm up."""
-    taken = []
+class Taken(NamedTuple):
+    """Milliseconds of a call."""
+
+    wall: float
+    cpu: float
+
+
+def taken_ms(calls: list[Call], runs: int) -> Taken:
+    """Median wall time over all calls, and the median of each call's least CPU time; one of each warms up."""
+    wall: list[float] = []
+    cpu: list[list[float]] = [[] for _ in calls]
     for turn in range(-1, runs):
-        for call in calls:
-            began = time.perf_counter()
+        for call, own in zip(calls, cpu, strict=True):
+            began, spent = time.perf_counter(), time.process_time()
             call()
             if turn >= 0:
-                taken.append(1000 * (time.perf_counter() - began))
-    return statistics.median(taken)
+                wall.append(1000 * (time.perf_counter() - began))
+                own.append(1000 * (time.process_time() - spent))
+    return Taken(statistics.median(wall), statistics.median(min(own) for own in cpu))
 
 
 def barrier_loss_ml(liver: Liver, labels: np.ndarray) -> list[float]:
@@ -134,7 +147,13 @@ def barrier_loss_ml(liver: Liver, labels: np.ndarray) -> list[float]:
     ]
 
 
-def ours(liver: Liver, runs: int) -> dict[str, float]:
+def remnant_ml(ready: ReadyLiver, cut: PlaneResection) -> float:
+    """Volume of what stays, and nothing else."""
+    counts = count(ready.rows, [beyond_planes(cut, ready.rows)])
+    return int(counts[0].sum()) * ready.liver.grid.voxel_ml
+
+
+def ours(liver: Liver, runs: int) -> dict[str, Taken]:
     """Milliseconds of each answer of the liver held ready."""
     planes = cuts(liver)
     wedge = WedgeResection((2,), 10.0)
@@ -144,14 +163,15 @@ def ours(liver: Liver, runs: int) -> dict[str, float]:
         return lambda: ready.volumes(resections)
 
     return {
-        "set-up": median_ms([lambda: ReadyLiver(liver)], max(1, runs // 5)),
-        PLANE: median_ms([ask(c) for c in planes], 10 * runs),
-        "two planes, a prepared wedge and a plane": median_ms(
+        "set-up": taken_ms([lambda: ReadyLiver(liver)], max(1, runs // 5)),
+        VOLUMES: taken_ms([lambda c=c: remnant_ml(ready, c) for c in planes], 10 * runs),
+        PLANE: taken_ms([ask(c) for c in planes], 10 * runs),
+        "two planes, a prepared wedge and a plane": taken_ms(
             [ask(PlaneResection((*a.planes, *b.planes)), wedge, b) for a, b in itertools.pairwise(planes)],
             5 * runs,
         ),
-        BEZIER: median_ms([ask(bent(c)) for c in planes], 2 * runs),
-        MARGINS: median_ms([lambda c=c: (ready.volumes([c]), ready.margins([c])) for c in planes], runs),
+        BEZIER: taken_ms([ask(bent(c)) for c in planes], 2 * runs),
+        MARGINS: taken_ms([lambda c=c: (ready.volumes([c]), ready.margins([c])) for c in planes], runs),
     }
 
 
@@ -167,10 +187,10 @@ def run(folder: Path, runs: int = 5) -> None:
     sides = [seeds_beside(liver, cut) for cut in planes]
     found = ours(liver, runs)
     others = {
-        "broadcast over the box, counted by label": median_ms(
+        "broadcast over the box, counted by label": taken_ms(
             [lambda c=c: recounted(liver, labels, c) for c in planes], max(1, runs // 2)
         ),
-        BARRIER_WAY: median_ms(
+        BARRIER_WAY: taken_ms(
             [lambda c=c, s=s: grown(liver, inside, c, s) for c, s in zip(planes, sides, strict=True)],
             1,
         ),
@@ -179,19 +199,22 @@ def run(folder: Path, runs: int = 5) -> None:
     lost = [liver.ml - (v.remnant_ml + v.resected_ml) for v in (ready.volumes([c]) for c in planes)]
     print(f"\na cut moved by hand: {liver.ml:.0f} mL, {len(liver.lesions)} lesions, crop {liver.grid.shape}")
     table({**found, **others}, found[PLANE], TARGET_MS)
-    print(verdict("barrier and regions against our plane", others[BARRIER_WAY] / found[PLANE], FASTER))
+    print(
+        verdict("barrier and regions against our plane", others[BARRIER_WAY].wall / found[PLANE].wall, FASTER)
+    )
     said = ", ".join(f"{ml:.1f}" for ml in barrier_loss_ml(liver, inside))
     print(f"mL lost in barrier voxels, by plane: {said}; ours: {max(map(abs, lost)):.1f}")
     divide(liver, runs)
     seek(liver)
 
 
-def table(rows: dict[str, float], reference: float, targets: dict[str, float]) -> None:
-    """Print milliseconds, ratios and what was aimed at."""
+def table(rows: dict[str, Taken], reference: Taken, targets: dict[str, float]) -> None:
+    """Print milliseconds, wall and CPU, ratios and what was aimed at."""
+    print(f"{'':46}{'wall':>13}{'CPU':>13}{'ratio':>10}")
     for name, ms in rows.items():
         aim = targets.get(name)
-        said = "" if aim is None else f"   target {aim:g} ms: {'met' if ms <= aim else 'MISSED'}"
-        print(f"{name:46}{ms:10.2f} ms{ms / reference:10.1f}{said}")
+        said = "" if aim is None else f"   target {aim:g} ms: {'met' if ms.wall <= aim else 'MISSED'}"
+        print(f"{name:46}{ms.wall:10.2f} ms{ms.cpu:10.2f} ms{ms.wall / reference.wall:10.1f}{said}")
 
 
 def verdict(name: str, ratio: float, target: float) -> str:
@@ -201,13 +224,14 @@ def verdict(name: str, ratio: float, target: float) -> str:
 
 def divide(liver: Liver, runs: int) -> None:
     """Vessel territories, side by side."""
-    rows, found = territories.rows(liver, max(2, runs // 2))
+    taken, found = territories.rows(liver, max(2, runs // 2))
+    rows = {name: Taken(*ms) for name, ms in taken.items()}
     whole, alone, transform, _, single = rows.values()
     print(f"\nterritories of a portal vein: {len(found.branches)} branches")
     table(rows, whole, {})
-    print(verdict("the division against scipy's EDT", transform / alone, 1.0))
-    print(verdict("all of it against scipy's EDT", transform / whole, 1.0))
-    print(verdict("all of it against voxel by voxel", single / whole, FASTER))
+    print(verdict("the division against scipy's EDT, CPU", transform.cpu / alone.cpu, 1.0))
+    print(verdict("all of it against scipy's EDT, CPU", transform.cpu / whole.cpu, 1.0))
+    print(verdict("all of it against voxel by voxel", single.wall / whole.wall, FASTER))
     unassigned = int(np.count_nonzero(liver.voxels & (found.labels == 0)))
     print(f"mL of liver in no territory: {unassigned * liver.grid.voxel_ml:.1f}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from flr_volumetry.resection.quadrics import Patches, frames, together
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flr_volumetry.images import Grid
+    from flr_volumetry.images import Box, Grid
     from flr_volumetry.resection.blades import Blade
     from flr_volumetry.resection.faces import Faces
 
@@ -30,6 +31,8 @@ ROUNDS = 6
 BLOCK = 4
 STRIDES = (0.5, 0.25, 0.125)
 """How far of the way to the nearest point of a cut, ever less, so as not to overshoot its edges."""
+LOOK_STEPS = 4
+"""More than the voxels that rounding outwards, and the voxel beyond a face, add to a look."""
 BORDER_RADIUS_MM = 20.0
 """How curved the liver's surface and the borders of segments are taken to be."""
 
@@ -49,6 +52,13 @@ class Other:
         The liver's.
     blades : sequence of Blade
         Cuts that bound it, as far as their place is known.
+    region : tuple of slice or None
+        The only box of the grid that is filled in, from multiples of `BLOCK` on; None for all of it.
+    known_mm : float
+        The region holds everything so close to the lesion.
+
+    Attributes
+    ----------
     blocks : (n, 3) ndarray of int
         The blocks of the grid, `BLOCK` voxels along each axis, that hold some of it.
     """
@@ -57,10 +67,15 @@ class Other:
     kinds: npt.NDArray[np.unsignedinteger[Any]] = field(repr=False)
     grid: Grid
     blades: Sequence[Blade] = ()
+    region: Box | None = None
+    known_mm: float = math.inf
     blocks: Numbers = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "blocks", read_only(_blocks(self.voxels)))
+        found = _blocks(self.voxels if self.region is None else self.voxels[self.region])
+        if self.region is not None:
+            found = found + [side.start // BLOCK for side in self.region]
+        object.__setattr__(self, "blocks", read_only(found))
 
 
 def _blocks(voxels: npt.NDArray[np.bool_]) -> Numbers:
@@ -135,6 +150,22 @@ def _laid(wanted: Faces, kind: int, other: Other) -> Patches:
     laid = fit_patches(around, at, grid, BORDER_RADIUS_MM)
     # No further than half a step: edges of the border lie no closer to the faces.
     return replace(laid, reach_mm=np.full(len(at), max(grid.spacing_mm) / 2))
+
+
+def looked_at_mm(grid: Grid) -> float:
+    """Return how far from a face `border_patches` looks at most.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid.
+
+    Returns
+    -------
+    float
+        Millimetres.
+    """
+    return widest_look_mm(BORDER_RADIUS_MM, grid) + LOOK_STEPS * max(grid.spacing_mm)
 
 
 def on_cut(points_mm: Points, towards_mm: Points, blades: Sequence[Blade]) -> Points:

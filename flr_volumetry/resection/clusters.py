@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flr_volumetry.resection.faces import blocks, numbered, steps_out_mm
+from flr_volumetry.resection.faces import blocks, numbered
 
 if TYPE_CHECKING:
     from flr_volumetry.images import Grid
@@ -19,6 +20,10 @@ Numbers = npt.NDArray[np.intp]
 
 PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 """Of coordinates, for covariances."""
+FEW = 6000
+"""Among so many points the distances of all are taken; among more, a tree is asked (measured)."""
+AT_ONCE = 200_000
+"""So many distances fit a processor's cache (measured)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,8 @@ class Clusters:
     """Faces of one direction close together, each as one."""
 
     points: Points
-    steps: Points
+    sides: Numbers
+    """Which way out, as of `Faces`."""
     counts: Points
     spreads: Points
     """Covariances, in the order of `PAIRS`."""
@@ -69,7 +75,7 @@ def clustered(faces: Faces, edge_mm: float, grid: Grid) -> Clusters:
     means = np.stack([np.bincount(of, points[:, a]) / counts for a in range(3)], axis=1)
     off = points - means[of]
     spreads = np.stack([np.bincount(of, off[:, a] * off[:, b]) / counts for a, b in PAIRS], axis=1)
-    return Clusters(means, steps_out_mm(grid)[unique % 6], counts, spreads)
+    return Clusters(means, unique % 6, counts, spreads)
 
 
 def around(points: Points, within_mm: float, middles: Points) -> Around:
@@ -89,11 +95,37 @@ def around(points: Points, within_mm: float, middles: Points) -> Around:
     Around
         One row for each pair.
     """
+    found = _by_product if len(points) <= FEW else _by_tree
+    which, counts = found(points, within_mm, middles)
+    of = np.repeat(np.arange(len(middles)), counts)
+    offsets = np.take(points, which, axis=0)
+    offsets -= np.repeat(middles, counts, axis=0)
+    return Around(of, which, np.cumsum(counts) - counts, offsets)
+
+
+def _by_tree(points: Points, within_mm: float, middles: Points) -> tuple[Numbers, Numbers]:
+    """Find what lies around each of the middles, one after the other, and how many that is."""
     from scipy.spatial import cKDTree
 
-    lists = cKDTree(points).query_ball_point(middles, within_mm, return_sorted=False)
-    found = [np.asarray(some, dtype=np.intp) for some in lists]
-    counts = np.array([some.size for some in found], dtype=np.intp)
-    which = np.concatenate(found)
-    of = np.repeat(np.arange(len(middles)), counts)
-    return Around(of, which, np.cumsum(counts) - counts, points[which] - middles[of])
+    # The stubs know the answer for one middle only.
+    lists: Any = cKDTree(points).query_ball_point(middles, within_mm, return_sorted=False)
+    counts = np.array([len(some) for some in lists], dtype=np.intp)
+    flat = itertools.chain.from_iterable(lists)
+    return np.fromiter(flat, dtype=np.intp, count=int(counts.sum())), counts
+
+
+def _by_product(points: Points, within_mm: float, middles: Points) -> tuple[Numbers, Numbers]:
+    """Find the same from the squares of all distances: sooner, where a good part of the points is around."""
+    centre = points.mean(axis=0)
+    points, middles = points - centre, middles - centre
+    square = np.einsum("ij,ij->i", points, points) - within_mm**2
+    theirs = np.concatenate([-2 * points, np.ones((len(points), 1)), square[:, None]], axis=1).T
+    square = np.einsum("ij,ij->i", middles, middles)
+    mine = np.concatenate([middles, square[:, None], np.ones((len(middles), 1))], axis=1)
+    rows = max(1, AT_ONCE // len(points))
+    which, counts = [], []
+    for start in range(0, len(mine), rows):
+        near = mine[start : start + rows] @ theirs <= 0
+        counts.append(np.count_nonzero(near, axis=1))
+        which.append(np.flatnonzero(near) - np.repeat(np.arange(len(near)) * len(points), counts[-1]))
+    return np.concatenate(which), np.concatenate(counts)

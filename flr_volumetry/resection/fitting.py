@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from flr_volumetry.resection.clusters import PAIRS, Around, Clusters, around, clustered
+from flr_volumetry.resection.clusters import Around, Clusters, around, clustered
 from flr_volumetry.resection.faces import (
     SAMPLE_STEPS,
     Faces,
@@ -63,7 +63,8 @@ STIFFNESS = 1e-4
 REACH_STEPS = 0.5
 LARGEST_REACH = 0.7
 """How far from its middle a patch holds, in the radius, at most."""
-AT_ONCE = 1500
+AT_ONCE = 200
+"""So many patches at a time fit a processor's cache (measured)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,11 @@ def fit_patches(faces: Faces, at: Numbers, grid: Grid, radius_mm: float) -> Patc
     across, curvatures = frames(normals), np.zeros((len(at), 2, 2))
     left = np.arange(len(at))
     scales = _scales(radius_mm, float(spacing.max()))
-    start, ellipsoids = _probed(faces, grid, scales) if len(at) else (len(scales), False)
+    seen: dict[float, Clusters] = {}
+    start, ellipsoids = _probed(faces, grid, scales, seen) if len(at) else (len(scales), False)
     for scale in scales[start:]:
-        plan = _Plan(clustered(faces, scale / CLUSTER, grid), scale, ellipsoids, grid)
+        clusters = seen.get(scale) or clustered(faces, scale / CLUSTER, grid)
+        plan = _Plan(clusters, scale, ellipsoids, grid)
         for some in np.array_split(left, -(-len(left) // AT_ONCE)):
             fit = _fit(plan, faces.take(at[some]), normals[some])
             keep = fit.fits if scale != scales[-1] else np.ones_like(fit.fits)
@@ -179,13 +182,17 @@ def _scales(radius_mm: float, step_mm: float) -> list[float]:
     return sorted({max(widest / STEP_DOWN**n, step_mm) for n in range(SCALES)}, reverse=True)
 
 
-def _probed(faces: Faces, grid: Grid, scales: list[float]) -> tuple[int, bool]:
-    """First width that fits a quarter of a few faces, and whether ellipsoids gain something there."""
+def _probed(faces: Faces, grid: Grid, scales: list[float], seen: dict[float, Clusters]) -> tuple[int, bool]:
+    """First width that fits a quarter of a few faces, and whether ellipsoids gain something there.
+
+    What was taken together on the way is kept.
+    """
     few = np.unique(np.linspace(0, len(faces) - 1, PROBED).astype(np.intp))
     normals = mean_normals(faces, few, grid)
     bent = np.ones(len(few), dtype=bool)
     for n, scale in enumerate(scales[:-1]):
-        plan = _Plan(clustered(faces, scale / CLUSTER, grid), scale, ellipsoids=True, grid=grid)
+        seen[scale] = clustered(faces, scale / CLUSTER, grid)
+        plan = _Plan(seen[scale], scale, ellipsoids=True, grid=grid)
         fit = _fit(plan, faces.take(few), normals)
         bent = fit.bent
         if 4 * np.count_nonzero(fit.fits) >= len(few):
@@ -260,15 +267,21 @@ class _View:
 
 def _view(plan: _Plan, own: Faces, normals: Points) -> _View:
     near = around(plan.clusters.points, WINDOW * plan.scale, own.middles_mm)
-    across = frames(normals)
-    x, y = (np.einsum("ij,ij->i", near.offsets, across[near.of, a]) for a in (0, 1))
-    z = np.einsum("ij,ij->i", near.offsets, normals[near.of])
-    steps = plan.clusters.steps[near.which]
-    rise = np.maximum(np.einsum("ij,ij->i", steps, normals[near.of]), 0)
-    variance = rise**2 / 12 + (FLOOR_STEPS * min(plan.grid.spacing_mm)) ** 2
-    weight = plan.clusters.counts[near.which] * np.exp(-(x * x + y * y + z * z) / (2 * plan.scale**2))
-    weight *= rise / np.linalg.norm(steps, axis=1) / variance
-    return _View(near, x, y, z, rise, weight, variance)
+    count = np.diff(np.append(near.starts, len(near.of)))
+    axes = np.concatenate([frames(normals), normals[:, None]], axis=1)
+    x, y, z = (
+        sum(near.offsets[:, n] * np.repeat(axes[:, axis, n], count) for n in range(3)) for axis in range(3)
+    )
+    steps = steps_out_mm(plan.grid)
+    rises = np.maximum(normals @ steps.T, 0)
+    variances = rises**2 / 12 + (FLOOR_STEPS * min(plan.grid.spacing_mm)) ** 2
+    shares = rises / np.linalg.norm(steps, axis=1) / variances
+    # Of each point and each of the six ways out.
+    kind = plan.clusters.sides[near.which] + len(steps) * near.of
+    weight = np.exp((x * x + y * y + z * z) / (-2 * plan.scale**2))
+    weight *= plan.clusters.counts[near.which]
+    weight *= shares.ravel()[kind]
+    return _View(near, x, y, z, rises.ravel()[kind], weight, variances.ravel()[kind])
 
 
 def _fit(plan: _Plan, own: Faces, normals: Points) -> _Fit:
@@ -324,19 +337,25 @@ def _terms(view: _View, z: Points) -> Points:
 
 def _solve(view: _View, terms: Points, scale: float) -> Points:
     """Weighted least squares of the height, for each point."""
-    count, size = len(view.near.starts), len(terms)
-    matrix, right = np.empty((count, size, size)), np.empty((count, size, 1))
+    starts, size = view.near.starts, len(terms)
     unit = scale ** np.array([0, 1, 1, 2, 2, 2, 2, 2, 2])[:size]
-    for a in range(size):
-        weighted = view.weight * terms[a]
-        right[:, a, 0] = view.near.total(weighted * view.z) / unit[a]
-        for b in range(a, size):
-            matrix[:, a, b] = view.near.total(weighted * terms[b]) / (unit[a] * unit[b])
-            matrix[:, b, a] = matrix[:, a, b]
+    # One block of rows for each point, the short ones filled up with what has no weight.
+    counts = np.diff(np.append(starts, len(view.weight)))
+    place = np.arange(len(view.weight)) + np.repeat(np.arange(len(counts)) * counts.max() - starts, counts)
+    columns, weight = np.zeros((size + 1, len(counts) * counts.max())), np.zeros(len(counts) * counts.max())
+    for n, column in enumerate([*terms, view.z]):
+        columns[n, place] = column
+    weight[place] = view.weight
+    shape = (size + 1, len(counts), counts.max())
+    blocks = columns.reshape(shape).transpose(1, 0, 2)
+    weighted = (columns[:size] * weight).reshape(size, *shape[1:]).transpose(1, 0, 2)
+    sums = np.matmul(weighted, blocks.transpose(0, 2, 1))
+    matrix, right = sums[:, :, :size] / np.outer(unit, unit), sums[:, :, size:] / unit[:, None]
     # Faces all in one line do not tell all terms; what they do not tell is taken as flat. The half
     # makes the penalty one on the matrix of curvatures, whichever way x points.
     penalty = STIFFNESS * np.array([1, 1, 1, 1, 0.5, 1, SKEW, SKEW, SKEW])[:size]
     matrix += np.maximum(matrix[:, :1, :1], TINY) * np.diag(penalty)
+    matrix = (matrix + matrix.transpose(0, 2, 1)) / 2
     return np.asarray(np.linalg.solve(matrix, right)[..., 0] / unit)
 
 
@@ -344,9 +363,7 @@ def _within_clusters(view: _View, spreads: Points, normals: Points, across: Poin
     """How much taking faces together has raised the middle of each patch."""
     near = view.near
     total = np.maximum(near.total(view.weight), TINY)
-    mean = np.stack(
-        [near.total(view.weight * spreads[near.which, n]) / total for n in range(len(PAIRS))], axis=1
-    )
+    mean = near.total(spreads[near.which] * view.weight[:, None]) / total[:, None]
     matrix = mean[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
     aside = np.einsum("nai,nij,nbj->nab", across, matrix, across)
     along = np.einsum("ni,nij,nj->n", normals, matrix, normals) / 2

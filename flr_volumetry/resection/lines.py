@@ -255,11 +255,14 @@ def side_by_side(parts: Stretches, first: Ints, pairs: Ints) -> tuple[Ints, Ints
     """
     one, other = pairs
     counts = np.diff(first)
-    here, there = counts[one], counts[other]
-    of = np.repeat(np.arange(len(one)), here * there)
-    nth = _ranges(np.zeros_like(here), here * there)
-    one = first[one][of] + nth // there[of]
-    other = first[other][of] + nth % there[of]
-    shared = np.minimum(parts.end[one], parts.end[other]) - np.maximum(parts.begin[one], parts.begin[other])
+    here, there = counts.take(one), counts.take(other)
+    # Every part of the one, with every part of the other.
+    begin = first.take(other)
+    each = np.repeat(begin, here)
+    wide = np.repeat(there, here)
+    one = np.repeat(_ranges(first.take(one), first.take(one) + here), wide)
+    other = _ranges(each, each + wide)
+    shared = np.minimum(parts.end.take(one), parts.end.take(other))
+    shared -= np.maximum(parts.begin.take(one), parts.begin.take(other))
     kept = shared > 0
     return one[kept], other[kept], shared[kept]

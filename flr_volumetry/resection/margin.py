@@ -19,11 +19,11 @@ from flr_volumetry.resection.points import diameter
 from flr_volumetry.resection.subvoxel import with_zones
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from flr_volumetry.images import Grid
     from flr_volumetry.liver import Lesion, Liver
-    from flr_volumetry.resection.partition import Partition
+    from flr_volumetry.resection.partition import Partition, Piece
     from flr_volumetry.resection.plan import ResectionPlan
     from flr_volumetry.resection.quadrics import Patches
 
@@ -97,9 +97,7 @@ def margins(
     require_partition_of(liver, partition)
     if not liver.lesions:
         return ()
-    stage_of = np.zeros(256, dtype=np.int64)
-    for piece in partition.pieces:
-        stage_of[piece.label] = piece.stage
+    stage_of = stages_of(partition.pieces)
     given = with_zones(liver, partition.plan, surfaces or {})
     other = Other(
         partition.labels == REMNANT,
@@ -107,29 +105,107 @@ def margins(
         liver.grid,
         tuple(itertools.chain(*blades_of(partition.plan, liver, given).values())),
     )
-    least = _own_zones(partition.plan)
-    found = []
-    for lesion in liver.lesions:
-        labels = partition.labels[lesion.box][lesion.voxels]
-        remaining = int(np.count_nonzero(labels == REMNANT))
-        if remaining:
-            found.append(LesionMargin(lesion.number, 0.0, None, remaining, 0))
-            continue
-        stage = int(stage_of[labels].max())
-        at = gap(lesion, other, surface=given.get(lesion.number))
-        found.append(
-            LesionMargin(
-                lesion.number, max(at.mm, least.get(lesion.number, 0.0)), at.lesion_mm, 0, stage, at.other_mm
-            )
-            if at
-            else LesionMargin(lesion.number, math.inf, None, 0, stage)
-        )
-    return tuple(found)
+    least = own_zones(partition.plan)
+    return tuple(
+        margin_to(lesion, other, stage_of, given.get(lesion.number), least)
+        or unbounded(lesion, other, stage_of)
+        for lesion in liver.lesions
+    )
 
 
-def _own_zones(plan: ResectionPlan) -> dict[int, float]:
-    """Margins within which nothing stays by definition: of the wedge or ablation around each lesion.
+def stages_of(pieces: Sequence[Piece]) -> npt.NDArray[np.int64]:
+    """Return the stage of each label that a partition may have.
 
+    Parameters
+    ----------
+    pieces : sequence of Piece
+        Of the partition.
+
+    Returns
+    -------
+    (256,) int64 ndarray
+        0 for the remnant, and for labels that no piece has.
+    """
+    stage_of = np.zeros(256, dtype=np.int64)
+    for piece in pieces:
+        stage_of[piece.label] = piece.stage
+    return stage_of
+
+
+def margin_to(
+    lesion: Lesion,
+    other: Other,
+    stage_of: npt.NDArray[np.int64],
+    surface: Patches | None,
+    least: Mapping[int, float],
+) -> LesionMargin | None:
+    """Measure how far a lesion lies from what stays.
+
+    Parameters
+    ----------
+    lesion : Lesion
+        In its own box.
+    other : Other
+        What stays, and as its kinds the labels of the partition.
+    stage_of : (256,) int64 ndarray
+        The stage of each label.
+    surface : Patches or None
+        Of the lesion, if it is at hand.
+    least : mapping of int to float
+        Margins within which nothing stays, as of `own_zones`.
+
+    Returns
+    -------
+    LesionMargin or None
+        None if nothing stays, or too little of what stays is known to tell.
+    """
+    labels = other.kinds[lesion.box][lesion.voxels]
+    remaining = int(np.count_nonzero(labels == REMNANT))
+    if remaining:
+        return LesionMargin(lesion.number, 0.0, None, remaining, 0)
+    at = gap(lesion, other, surface=surface)
+    if at is None:
+        return None
+    mm = max(at.mm, least.get(lesion.number, 0.0))
+    return LesionMargin(lesion.number, mm, at.lesion_mm, 0, int(stage_of[labels].max()), at.other_mm)
+
+
+def unbounded(lesion: Lesion, other: Other, stage_of: npt.NDArray[np.int64]) -> LesionMargin:
+    """Return the margin of a lesion where nothing stays.
+
+    Parameters
+    ----------
+    lesion : Lesion
+        In its own box.
+    other : Other
+        As for `margin_to`.
+    stage_of : (256,) int64 ndarray
+        The stage of each label.
+
+    Returns
+    -------
+    LesionMargin
+        Infinite.
+    """
+    stage = int(stage_of[other.kinds[lesion.box][lesion.voxels]].max())
+    return LesionMargin(lesion.number, math.inf, None, 0, stage)
+
+
+def own_zones(plan: ResectionPlan) -> dict[int, float]:
+    """Return the margins within which nothing stays by definition: of wedges and ablations.
+
+    Parameters
+    ----------
+    plan : ResectionPlan
+        The plan.
+
+    Returns
+    -------
+    dict of int to float
+        By the lesion's number, mm.
+
+    Notes
+    -----
     On a rough lesion neighbouring patches of the surface do not quite agree, and would tell less.
     """
     least: dict[int, float] = {}

@@ -125,9 +125,11 @@ def surface_parts(surface: Surface, lines: LiverLines) -> SurfaceParts:
     cut = _Cut(sheet, lines, _lattice(sheet, lines))
     parts, first, sides = cut.along_rows()
     joined = [cut.across(axis, parts, first, sides) for axis in (1, 2)]
-    number, count = _connected(len(parts.line), joined)
+    number, count = _connected(len(parts.line), _telling(joined, sides))
     stays, goes = (np.bincount(number, weights=side, minlength=count) > 0 for side in sides)
     if (stays & goes).any():
+        number, count = _connected(len(parts.line), joined)
+        stays, goes = (np.bincount(number, weights=side, minlength=count) > 0 for side in sides)
         raise contradiction(sheet, lines, parts, (stays & goes)[number], sides)
     untouched = ~(stays | goes)
     if untouched.any():
@@ -218,6 +220,13 @@ class _Cut:
             key, sign = key[first[sign != 0]], sign[sign != 0]
         line, column = np.divmod(key, width)
         return line, column, sign
+
+
+def _telling(joined: list[tuple[Ints, Ints]], sides: tuple[Flags, Flags]) -> list[tuple[Ints, Ints]]:
+    """Leave out pairs of parts that are known to be on the same side: they tell nothing new."""
+    side = sides[0].astype(np.int8) - sides[1]
+    new = [side.take(one) * side.take(other) <= 0 for one, other in joined]
+    return [(one[some], other[some]) for (one, other), some in zip(joined, new, strict=True)]
 
 
 def _connected(count: int, joined: list[tuple[Ints, Ints]]) -> tuple[Ints, int]:

@@ -213,15 +213,14 @@ def near_part(sheet: Sheet, points_mm: Points) -> Sheet:
     Returns
     -------
     Sheet
-        With some of the triangles; all of it for many points.
+        With some of the triangles and their vertices; all of it for many points.
     """
     if len(points_mm) > A_FEW:
         return sheet
-    one, two, three = sheet.triangles.T
+    one, two, three = np.ascontiguousarray(sheet.triangles.T, dtype=np.intp)
     columns = [np.ascontiguousarray(column) for column in sheet.vertices_mm.T]
-    longest = 0.0
-    for a, b in ((one, two), (two, three), (three, one)):
-        longest = max(longest, float(sum((x[a] - x[b]) ** 2 for x in columns).max()))
+    corners = [[x.take(a) for a in (one, two, three)] for x in columns]
+    longest = max(float(sum((x[n] - x[n - 1]) ** 2 for x in corners).max()) for n in range(3))
     beside = np.zeros(len(sheet.vertices_mm), dtype=bool)
     for point in points_mm:
         far = np.sqrt(sum((x - at) ** 2 for x, at in zip(columns, point, strict=True)))
@@ -230,7 +229,9 @@ def near_part(sheet: Sheet, points_mm: Points) -> Sheet:
         some = sheet.triangles[close[one] | close[two] | close[three]]
         feet, _ = _feet(np.broadcast_to(point, (len(some), 3)), sheet.vertices_mm[some])
         beside[some[np.argmin(((feet - point) ** 2).sum(axis=1))]] = True
-    return Sheet(sheet.vertices_mm, sheet.triangles[beside[one] | beside[two] | beside[three]], sheet.facing)
+    kept = sheet.triangles[beside[one] | beside[two] | beside[three]]
+    used, number = np.unique(kept, return_inverse=True)
+    return Sheet(sheet.vertices_mm[used], number.reshape(kept.shape).astype(np.int32), sheet.facing)
 
 
 def side_of(surface: Surface, point_mm: npt.ArrayLike) -> int:

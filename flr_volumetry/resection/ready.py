@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from flr_volumetry.errors import PlanError
 from flr_volumetry.resection.cut import kind_of, resect, taken_by
 from flr_volumetry.resection.feeding import branches_of
 from flr_volumetry.resection.lines import LiverLines, lines_of_rows
-from flr_volumetry.resection.margin import LesionMargin, margins
+from flr_volumetry.resection.live_margin import margins_around
+from flr_volumetry.resection.margin import LesionMargin
 from flr_volumetry.resection.mesh_cut import surface_parts
 from flr_volumetry.resection.named import futile, in_order, require_segments, segments_for, territories_for
 from flr_volumetry.resection.partition import REMNANT, Partition, Piece
@@ -32,7 +33,7 @@ from flr_volumetry.resection.planar import gap_to_planes
 from flr_volumetry.resection.rows import SEGMENT, LiverRows, lesion_layer, tabulate
 from flr_volumetry.resection.spans import Codes, Edges, Taking, beyond_planes, edges_of
 from flr_volumetry.resection.subvoxel import lesion_surface
-from flr_volumetry.resection.tally import count, paint, share_out
+from flr_volumetry.resection.tally import count, share_out
 
 if TYPE_CHECKING:
     from flr_volumetry.liver import Liver
@@ -268,11 +269,9 @@ class ReadyLiver:
         others = tuple(lesion for lesion in self.liver.lesions if lesion.number not in found)
         if others:
             pieces = share_out(rows, takings)
-            labels = paint(rows, pieces, self.liver.grid.shape)
             counts = np.array([int((p.end - p.begin).sum()) for p in pieces])
-            made = Partition(self.liver.grid, labels, _pieces(steps, counts), whole)
-            liver = replace(self.liver, lesions=others)
-            found |= {m.lesion: m for m in margins(liver, made, surfaces=self.surfaces)}
+            made = whole, _pieces(steps, counts)
+            found |= margins_around(self.liver, others, rows, pieces, made, self.surfaces)
         return tuple(found[lesion.number] for lesion in self.liver.lesions)
 
     def _planar(self, cut: PlaneResection, left: Ints) -> dict[int, LesionMargin]:

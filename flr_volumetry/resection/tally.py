@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from flr_volumetry.resection.spans import Edges, RowSpan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flr_volumetry.images import Box
     from flr_volumetry.resection.rows import LiverRows
     from flr_volumetry.resection.spans import Taking
 
@@ -66,6 +67,8 @@ def count(rows: LiverRows, takings: Sequence[Taking]) -> Ints:
     """
     if len(takings) == 1 and isinstance(takings[0], RowSpan):
         return _count_span(rows, takings[0])
+    if len(takings) == 1 and isinstance(takings[0], Edges):
+        return _count_edges(rows, takings[0])
     pieces = share_out(rows, takings)
     return np.stack([_sums(p.end - p.begin, p.code, len(rows.labels)) for p in pieces])
 
@@ -79,7 +82,25 @@ def _count_span(rows: LiverRows, span: RowSpan) -> Ints:
     return np.stack([others, within] if span.goes else [within, others])
 
 
-def _sums(lengths: npt.NDArray[np.int32], code: Ints, codes: int) -> Ints:
+def _count_edges(rows: LiverRows, edges: Edges) -> Ints:
+    """Count without dividing a run: how much goes before its end, less how much before its beginning."""
+    if not len(edges.places):
+        return np.stack([rows.counts, np.zeros_like(rows.counts)])
+    before = rows.row_places().take(rows.row)
+    places = edges.places.astype(np.int32) if edges.places[-1] < np.iinfo(np.int32).max else edges.places
+    # Up to each edge; from an edge that begins a stretch on, one more for each voxel.
+    gone = np.zeros(len(places) + 1, dtype=np.int64)
+    np.cumsum(np.where(np.arange(len(places)) % 2, places, -places), out=gone[1:], dtype=np.int64)
+    up_to = []
+    for column in (rows.begin, rows.end):
+        at = (before + column).astype(places.dtype)
+        edge = np.searchsorted(places, at, side="right")
+        up_to.append(gone.take(edge) + np.where(edge % 2, at, 0))
+    taken = _sums(up_to[1] - up_to[0], rows.code, len(rows.labels))
+    return np.stack([rows.counts - taken, taken])
+
+
+def _sums(lengths: npt.NDArray[np.signedinteger[Any]], code: Ints, codes: int) -> Ints:
     return np.bincount(code, weights=lengths, minlength=codes).astype(np.int64)
 
 
@@ -145,7 +166,7 @@ def _cut_by_edges(runs: Runs, edges: Edges, rows: LiverRows) -> tuple[Runs, npt.
     return Runs(runs.row[run], begin, end, runs.code[run]), edge % 2 == 1
 
 
-def paint(rows: LiverRows, pieces: Sequence[Runs], shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+def paint(rows: LiverRows, pieces: Sequence[Runs], box: Box) -> npt.NDArray[np.uint8]:
     """Lay pieces out as a label map.
 
     Parameters
@@ -154,31 +175,34 @@ def paint(rows: LiverRows, pieces: Sequence[Runs], shape: tuple[int, int, int]) 
         The liver.
     pieces : sequence of Runs
         As `share_out` deals them out.
-    shape : tuple of int
-        Of the liver's grid.
+    box : tuple of slice
+        Which part of the table's grid, with explicit bounds.
 
     Returns
     -------
     ndarray of uint8
-        0 outside the liver, 1 the remnant, and so on; columns fastest.
+        Of the box: 0 outside the liver, 1 the remnant, and so on; columns fastest.
     """
-    before = rows.row_places()
-    row, begin, end, label = (
-        np.concatenate(parts)
-        for parts in zip(
-            *((p.row, p.begin, p.end, np.full(len(p.row), n)) for n, p in enumerate(pieces, start=REMNANT)),
-            strict=True,
-        )
-    )
-    order = np.argsort(before[row] + begin, kind="stable")
+    columns, height, depth = (side.stop - side.start for side in box)
+    at = rows.rows - [box[1].start, box[2].start]
+    there = ((at >= 0) & (at < [height, depth])).all(axis=1)
+    before = (at[:, 0] + height * at[:, 1]) * columns
+    begins, ends, labels = [], [], []
+    for label, piece in enumerate(pieces, start=REMNANT):
+        some = np.flatnonzero(there.take(piece.row))
+        begin = (piece.begin[some].astype(np.int64) - box[0].start).clip(0, columns)
+        end = (piece.end[some].astype(np.int64) - box[0].start).clip(0, columns)
+        place = before.take(piece.row[some])
+        begins.append(place + begin)
+        ends.append(place + end)
+        labels.append(np.full(len(some), label, dtype=np.uint8))
+    begin, end, label_of = np.concatenate(begins), np.concatenate(ends), np.concatenate(labels)
+    kept = np.flatnonzero(begin < end)
+    order = kept[np.argsort(begin[kept], kind="stable")]
     # What lies between two runs, then a run, by turns; what follows the last is outside the liver.
     borders = np.zeros(2 * len(order) + 1, dtype=np.int64)
-    borders[1::2] = (before[row] + begin)[order]
-    borders[2::2] = (before[row] + end)[order]
+    borders[1::2], borders[2::2] = begin[order], end[order]
     values = np.zeros(len(borders), dtype=np.uint8)
-    values[1::2] = label[order]
-    voxels = rows.grid.shape[0] * rows.grid.shape[1] * rows.grid.shape[2]
-    flat = np.repeat(values, np.diff(borders, append=voxels))
-    labels = np.zeros(shape, dtype=np.uint8, order="F")
-    labels[rows.box] = flat.reshape(rows.grid.shape, order="F")
-    return labels
+    values[1::2] = label_of[order]
+    flat = np.repeat(values, np.diff(borders, append=columns * height * depth))
+    return flat.reshape((columns, height, depth), order="F")

@@ -83,8 +83,8 @@ def find_territories(
     roots = found if root_mm is None else _with_given(found, graph, upright, root_mm)
     pieces = branch_pieces(graph, skeletonize(graph, roots), roots, _beside(graph, inside, upright.steps))
     vessel = _Vessel(structure, graph, _only_trees(pieces, structure), inside, upright)
-    labels, branches = _divided(vessel, weighting)
-    names, doubts = name_branches(structure, branches, _fed(labels, branches, upright))
+    labels, branches, shares = _divided(vessel, weighting)
+    names, doubts = name_branches(structure, branches, _fed(labels, branches, shares, upright))
     return Territories(
         structure,
         np.asfortranarray(upright.turn_back(labels)),
@@ -128,7 +128,7 @@ class _Vessel:
     inside: Bool
     upright: Upright
 
-    def seeds(self, weighting: Weighting) -> npt.NDArray[np.int32]:
+    def seeds(self, weighting: Weighting) -> npt.NDArray[np.int16 | np.int32]:
         """Return for each voxel the piece that feeds what lies nearest to it; -1 for none."""
         pieces = self.tree.pieces
         feeds = np.ones(len(pieces) + 1, dtype=np.bool_)
@@ -136,7 +136,8 @@ class _Vessel:
         if self.structure is Structure.PORTAL_VEIN:
             parents = {piece.parent for piece in pieces}
             feeds[[n for n, p in enumerate(pieces) if p.parent < 0 and n in parents]] = False
-        at = np.full(self.inside.shape, -1, dtype=np.int32)
+        narrow = np.int16 if len(pieces) <= np.iinfo(np.int16).max else np.int32
+        at = np.full(self.inside.shape, -1, dtype=narrow)
         if weighting is Weighting.WALL:
             feeding = feeds[self.tree.owner]
             i, j, k = self.graph.index[feeding].T
@@ -228,8 +229,8 @@ def _only_trees(pieces: Pieces, structure: Structure) -> Pieces:
     )
 
 
-def _divided(vessel: _Vessel, weighting: Weighting) -> tuple[Labels, tuple[Branch, ...]]:
-    """Divide the liver; number the branches by what they get."""
+def _divided(vessel: _Vessel, weighting: Weighting) -> tuple[Labels, tuple[Branch, ...], tuple[Index, Index]]:
+    """Divide the liver; number the branches by what they get; the number of each piece, and its voxels."""
     pieces = vessel.tree.pieces
     piece_at = vessel.seeds(weighting)
     nearest = nearest_seeds(vessel.inside, piece_at >= 0, vessel.upright.steps)
@@ -238,15 +239,17 @@ def _divided(vessel: _Vessel, weighting: Weighting) -> tuple[Labels, tuple[Branc
     branches, number = number_branches(pieces, fed, vessel.upright.origin_mm)
     labels = np.zeros(vessel.inside.shape, dtype=np.uint16)
     labels[nearest.box][vessel.inside[nearest.box]] = number.astype(np.uint16)[found]
-    return labels, branches
+    return labels, branches, (number, fed)
 
 
-def _fed(labels: Labels, branches: tuple[Branch, ...], upright: Upright) -> Fed:
+def _fed(labels: Labels, branches: tuple[Branch, ...], shares: tuple[Index, Index], upright: Upright) -> Fed:
+    number, fed = shares
     thin = labels[::THIN, ::THIN, ::THIN]
     index = np.argwhere(thin)
     own = thin[thin > 0]
     n = len(branches) + 1
-    voxels = np.bincount(labels.ravel(), minlength=n)
+    voxels = np.zeros(n, dtype=np.int64)
+    np.add.at(voxels, number, fed)
     weight = np.bincount(own, minlength=n).astype(np.float64)
     total = np.stack([np.bincount(own, index[:, a] * float(THIN), minlength=n) for a in range(3)], axis=1)
     voxels[0] = 0

@@ -98,9 +98,13 @@ def branch_pieces(graph: VoxelGraph, skeleton: Skeleton, roots: Index, touching:
     owner_of_node = np.where(owner_of_node >= 0, np.array([*became, -1])[owner_of_node], -1)
     owner = np.where(skeleton.nearest >= 0, owner_of_node[skeleton.nearest], -1)
     pieces = []
+    beside = owner[graph.beside_wall]
+    order = np.argsort(beside, kind="stable")
+    ends = np.searchsorted(beside[order], np.arange(len(chains) + 1))
     for number, (parent, nodes) in enumerate(chains):
         points = tree.smooth[nodes]
-        radius = _radius(graph, points, graph.depth_mm[nodes], owner == number)
+        wall = graph.wall[order[ends[number] : ends[number + 1]]]
+        radius = _radius(points, graph.depth_mm[nodes], wall)
         pieces.append(Piece(parent, *_evenly(points, radius)))
     return Pieces(tuple(pieces), owner)
 
@@ -213,11 +217,11 @@ def _contracted(chains: list[_Chain], graph: VoxelGraph, points: Points) -> tupl
     return kept, became
 
 
-def _radius(graph: VoxelGraph, points: Points, depth: Points, own: Bool) -> Points:
+def _radius(points: Points, depth: Points, wall: Points) -> Points:
     """Mean distance of the wall from a centreline, along it."""
     from scipy.spatial import cKDTree
 
-    away, at = cKDTree(points).query(graph.wall[own[graph.beside_wall]])
+    away, at = cKDTree(points).query(wall)
     count = np.bincount(at, minlength=len(points)).astype(np.float64)
     total = np.bincount(at, away, minlength=len(points))
     along = np.append(0.0, np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,7 +92,8 @@ class _Tracer:
         self.state = bytearray(len(graph.index))
         self.nearest = np.full(len(graph.index), -1, dtype=np.int64)
         self.beyond = np.full(len(graph.index), np.inf)
-        self.voxels = cKDTree(graph.points)
+        self.least = self.beyond.copy()
+        self.voxels = cKDTree(graph.points, balanced_tree=False)
         self.paths: list[list[int]] = []
 
     def follow(self, tip: int) -> None:
@@ -116,19 +118,25 @@ class _Tracer:
         if len(path) > 1:
             self.paths.append(path)
         nodes = self._spread(path[1:] if len(path) > 1 else path)
-        inside = self.voxels.query_ball_point(graph.points[nodes], graph.depth_mm[nodes] + self.slack_mm)
-        node = np.repeat(nodes, [len(found) for found in inside])
-        voxel = np.concatenate([np.asarray(found, dtype=np.int64) for found in inside])
-        beyond = np.linalg.norm(graph.points[voxel] - graph.points[node], axis=1) - graph.depth_mm[node]
-        order = np.lexsort((node, beyond, voxel))
+        inside = self.voxels.query_ball_point(
+            graph.points[nodes], graph.depth_mm[nodes] + self.slack_mm, return_sorted=False
+        )
+        counts = np.fromiter(map(len, inside), dtype=np.int64, count=len(inside))
+        node = np.repeat(nodes, counts)
+        voxel = np.fromiter(chain.from_iterable(inside), dtype=np.int64, count=int(counts.sum()))
+        reached = voxel
+        away = np.take(graph.points, voxel, axis=0) - np.repeat(graph.points[nodes], counts, axis=0)
+        beyond = np.linalg.norm(away, axis=1) - np.repeat(graph.depth_mm[nodes], counts)
+        np.minimum.at(self.least, voxel, beyond)
+        # Of several that are as close, the one with the lowest number; what was there before stays.
+        closest = np.flatnonzero(beyond <= self.least[voxel])
+        voxel, node, beyond = voxel[closest], node[closest], beyond[closest]
+        order = np.lexsort((node, voxel))
         voxel, node, beyond = voxel[order], node[order], beyond[order]
-        first = np.append(True, voxel[1:] != voxel[:-1])
+        first = np.append(True, voxel[1:] != voxel[:-1]) & (beyond < self.beyond[voxel])
         voxel, node, beyond = voxel[first], node[first], beyond[first]
-        better = beyond < self.beyond[voxel]
-        self.nearest[voxel[better]] = node[better]
-        self.beyond[voxel[better]] = beyond[better]
-        for each in voxel.tolist():
-            self.state[each] = TUBE
+        self.nearest[voxel], self.beyond[voxel] = node, beyond
+        np.frombuffer(self.state, dtype=np.uint8)[reached] = TUBE
 
     def _spread(self, path: list[int]) -> Index:
         """Leave out voxels of a wide path whose balls all but coincide."""

@@ -44,6 +44,11 @@ class VoxelGraph:
         Longest step of its grid, mm: what is finer cannot be told.
     bridges : int
         How many gaps were bridged.
+
+    Attributes
+    ----------
+    costs : (n, n) csr_array
+        For each edge what a step along it costs: its length divided by the square of the depth.
     """
 
     index: Index = field(repr=False)
@@ -55,6 +60,13 @@ class VoxelGraph:
     beside_wall: Index = field(repr=False)
     coarse_mm: float
     bridges: int = 0
+    costs: csr_array = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        one, other = self.edges.T
+        length = np.linalg.norm(self.points[one] - self.points[other], axis=1)
+        cost = length * (self.depth_mm[one] ** -2 + self.depth_mm[other] ** -2) / 2
+        object.__setattr__(self, "costs", _matrix(len(self.index), self.edges, cost))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,11 +151,8 @@ def ways_to(graph: VoxelGraph, roots: Index) -> Ways:
     """
     from scipy.sparse.csgraph import dijkstra
 
-    one, other = graph.edges.T
-    length = np.linalg.norm(graph.points[one] - graph.points[other], axis=1)
-    cost = length * (graph.depth_mm[one] ** -2 + graph.depth_mm[other] ** -2) / 2
     _, before, _ = dijkstra(
-        _matrix(len(graph.index), graph.edges, cost),
+        graph.costs,
         directed=False,
         indices=roots,
         return_predecessors=True,

@@ -234,7 +234,7 @@ def test_beyond_any_of_two_planes_of_which_one_is_far(monkeypatch):
     ready = ReadyLiver(liver)
     near = Plane(CENTRE + (-10.0, 0.0, 0.0), (1.0, 0.0, 0.0))
     far = Plane(CENTRE + (0.0, 40.0, 0.0), (0.0, 1.0, 0.0))
-    monkeypatch.setattr("flr_volumetry.resection.ready.margins", None)
+    monkeypatch.setattr("flr_volumetry.resection.ready.margins_around", None)
     (found,) = ready.margins([PlaneResection((near, far), Combine.ANY)])
     assert found.margin_mm == pytest.approx(8.0, abs=0.1)
     assert found.cleared_in_stage == 1

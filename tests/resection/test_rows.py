@@ -280,7 +280,20 @@ def test_any_voxels_and_any_order_of_cuts(name, seed):
         part[goes & (part == 1)] = number
     takings = [cuts[key][0] for key in order]
 
-    assert np.array_equal(paint(rows, share_out(rows, takings), liver.grid.shape), labels)
+    pieces = share_out(rows, takings)
+    whole = tuple(slice(0, n) for n in rows.grid.shape)
+    assert np.array_equal(paint(rows, pieces, whole), labels[rows.box])
+    low = rng.integers(0, rows.grid.shape)
+    some = tuple(
+        slice(int(a), int(b)) for a, b in zip(low, rng.integers(low, rows.grid.shape) + 1, strict=True)
+    )
+    assert np.array_equal(paint(rows, pieces, some), labels[rows.box][some])
+    mask = cuts["mask"][0]
+    slowly = [
+        np.bincount(p.code, weights=p.end - p.begin, minlength=len(rows.labels))
+        for p in share_out(rows, [mask])
+    ]
+    assert np.array_equal(count(rows, [mask]), slowly)
     counts = count(rows, takings)
     for number in range(1, 5):
         want = np.bincount(liver.segments[labels == number], minlength=9)
