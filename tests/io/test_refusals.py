@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
 
 import numpy as np
 import pytest
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
 from flr_volumetry.errors import FlrError, InputError, UnreadableError
 from flr_volumetry.io import inspect, read_image, read_mask
@@ -403,3 +407,17 @@ def test_pixels_shorter_than_they_should_be_are_not_filled_from_what_follows(tmp
     write(tmp_path / "s", edit)
 
     assert refusal(tmp_path).reason == "truncated"
+
+
+@pytest.mark.parametrize("tag", [0x00280010, 0x00280100, 0x00280101, 0x00280103, 0x00281052, 0x00281053])
+def test_a_sequence_where_a_number_belongs_is_no_traceback(tmp_path, tag):
+    """Of a damaged header: refused, or read by what else it says; nothing else comes out."""
+
+    def edit(ds, _):
+        ds.pop(tag, None)
+        ds.add(DataElement(tag, "SQ", Sequence([Dataset()])))
+
+    write(tmp_path / "s", edit)
+
+    with contextlib.suppress(FlrError):
+        assert read_image(tmp_path).grid.shape == (7, 6, 5)

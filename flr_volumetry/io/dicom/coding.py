@@ -173,8 +173,9 @@ def require_codings(frames: Iterable[Frame]) -> None:
     """
     known: dict[object, Frame] = {}
     for frame in frames:
-        elements = frame.header.attributes.elements
-        key = (frame.slope, frame.intercept, tags.MODALITY_LUT in elements, *map(elements.get, _CODED))
+        a = frame.header.attributes
+        said = ((tag in a, a.raw(tag)) for tag in _CODED)
+        key = (frame.slope, frame.intercept, tags.MODALITY_LUT in a, *said)
         if key not in known:
             coding_of(frame)
             known[key] = frame
