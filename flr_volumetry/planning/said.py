@@ -85,7 +85,8 @@ def methods_of(settings: SearchSettings, considered: int, scored: int) -> tuple[
         f"wedges with {settings.margin_mm:g} mm, ablations of lesions below "
         f"{settings.ablation_largest_mm:g} mm, as far as each was allowed; {scored} of them were scored "
         "(volumes, margins, congestion, cut surface), and those that take a whole side weighed once more in "
-        "two stages. Those shown are beaten by none of their kind (local, "
+        "two stages. Anatomical resections beside wedges and ablations that clear every lesion already were "
+        "left out. Those shown are beaten by none of their kind (local, "
         "anatomical, in two stages) in functional remnant, remnant that keeps its venous "
         "outflow, smallest margin (up to 10 mm), cut surface and number of procedures at once. Access, "
         "inflow, bile and the patient are not among the criteria.",

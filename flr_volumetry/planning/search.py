@@ -92,7 +92,8 @@ def search_plans(
     them) and the territories of portal branches, one or two at a time; each with every choice of a wedge,
     an ablation or neither for each lesion; and, for resections that take a whole side, the same in
     two stages with embolization in between, its growth forecast. All are scored; only where the choices
-    for one anatomical resection are more than 1024 are those set aside that it makes needless. Volumes
+    for one anatomical resection are more than 1024 are those set aside that it makes needless. An
+    anatomical resection beside wedges and ablations that clear every lesion without it is no plan. Volumes
     are exact to the voxel. Which plans make the front is told by centre-to-centre margins and areas of
     voxel faces; those of the front, at most 16, are then cut, their margins, parts and congestion
     measured as those of every plan are, and sorted out again.
@@ -305,7 +306,17 @@ def _clearing(
         flr_ml = scores.flr_ml[draft.row] * (1 + growth * draft.staged)
         if clears[draft.row] and flr_ml > 0 and flr_ml >= settings.least_flr * functional_ml:
             found.append(draft)
-    return found
+    return _without_idle(found)
+
+
+def _without_idle(drafts: list[Draft]) -> list[Draft]:
+    """Leave out anatomical resections beside wedges and ablations that clear every lesion without them."""
+    enough = [set(draft.treatments) for draft in drafts if draft.cut.resection is None]
+    return [
+        draft
+        for draft in drafts
+        if draft.cut.resection is None or not any(local <= set(draft.treatments) for local in enough)
+    ]
 
 
 def _growth(settings: SearchSettings) -> float:
