@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,6 +86,7 @@ class CutMargins:
         return np.asarray(np.searchsorted(bounds, self.distance_mm, side="right"))
 
 
+@lru_cache(maxsize=1)
 def cut_margins(liver: Liver, partition: Partition) -> CutMargins | None:
     """Return the surface of the cut, with its distance to the lesions.
 

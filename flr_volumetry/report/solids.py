@@ -22,12 +22,14 @@ FINE_VOXELS, SMOOTH_VOXELS = 0.7, 1.1
 """Standard deviation of the smoothing that takes the steps off, in voxels along each axis, for thin and for
 stout solids (assumed)."""
 STOUT_VOXELS = 20_000
-STOUT_SHARE = 0.35
+STOUT_SHARE = 0.15
 """A solid is stout if it has so many voxels, and they fill so much of their box."""
 PADDING = 4
 VOLUME_TOLERANCE = 1e-3
 """A surface encloses its mask's volume to this share, or is moved until it does."""
 MOVES = 8
+COARSE_FROM = 5
+"""Surfaces of so many times the triangles asked for are sought on every other voxel."""
 FEWEST_TRIANGLES = 400
 """Small solids are not simplified below this."""
 EAGERNESS = (5, 4, 2)
@@ -121,7 +123,7 @@ def solid_of(
     inner = voxels[box]
     corner = np.array([s.start for s in box]) + np.asarray(start) - PADDING
     ml = int(np.count_nonzero(inner)) * grid.voxel_ml
-    index, triangles = _marching_cubes(inner)
+    index, triangles = _marching_cubes(inner, most_triangles)
     solid = Solid(grid.centres_mm(index + corner), triangles)
     if solid.ml < 0:
         solid = Solid(solid.vertices_mm, solid.triangles[:, ::-1])
@@ -130,7 +132,7 @@ def solid_of(
     return _of_volume(solid, ml)
 
 
-def _marching_cubes(inner: Voxels) -> tuple[Points, Triangles]:
+def _marching_cubes(inner: Voxels, most_triangles: int | None) -> tuple[Points, Triangles]:
     from scipy.ndimage import gaussian_filter
     from skimage.measure import marching_cubes
 
@@ -139,8 +141,10 @@ def _marching_cubes(inner: Voxels) -> tuple[Points, Triangles]:
     stout = n >= STOUT_VOXELS and n >= STOUT_SHARE * inner.size
     smooth = gaussian_filter(padded, SMOOTH_VOXELS if stout else FINE_VOXELS, mode="constant")
     level = 0.5 if smooth.max() > 0.55 else float(smooth.max()) / 2
+    # 29 n^(2/3): about six triangles for each voxel on the surface of a ball of n voxels.
+    many = most_triangles is not None and 29 * n ** (2 / 3) > COARSE_FROM * most_triangles
     vertices, triangles, _, _ = marching_cubes(  # type: ignore[no-untyped-call]
-        smooth, level=level, allow_degenerate=False
+        smooth, level=level, allow_degenerate=False, step_size=2 if stout and many else 1
     )
     return vertices.astype(np.float64), triangles.astype(np.int64)
 
