@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from flr_volumetry.anatomy import Structure
 from flr_volumetry.images import Grid, bounding_box
-from flr_volumetry.report import slices, wording
+from flr_volumetry.report import planes, slices, wording
 from flr_volumetry.report.cut_map import MARGIN_COLOURS, cut_margins
 from flr_volumetry.report.solids import Solid, solid_of
 from flr_volumetry.resection import PieceKind
@@ -168,8 +168,16 @@ def _grey(liver: Liver, grid: Grid) -> npt.NDArray[np.uint8] | None:
     if liver.image is None:
         return None
     (low, high), _ = slices.window_of(liver)
-    scaled = np.clip((liver.image.voxels.astype(np.float32) - low) * (255 / (high - low)), 0, 255)
-    return np.asarray(np.rint(_onto(scaled, liver.grid, grid, order=1)), dtype=np.uint8)
+    values = liver.image.voxels.astype(np.float32)
+    measured = np.isfinite(values)
+    if liver.image.padding is not None:
+        measured &= liver.image.voxels != liver.image.padding
+    scaled = np.clip((np.where(measured, values, low) - low) * (255 / (high - low)), 0, 255)
+    grey = _onto(scaled, liver.grid, grid, order=1)
+    if not measured.all():
+        share = _onto(measured.astype(np.float32), liver.grid, grid, order=1)
+        grey = np.where(share >= planes.MEASURED, grey / np.maximum(share, planes.MEASURED), 0)
+    return np.asarray(np.rint(np.clip(grey, 0, 255)), dtype=np.uint8)
 
 
 def _labels(

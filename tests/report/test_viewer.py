@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import struct
+from dataclasses import replace
 from functools import cache
 
 import nibabel as nib
@@ -62,6 +63,20 @@ def test_surfaces_lie_where_their_masks_do(name):
         assert np.abs((solid.vertices_mm.min(axis=0) + solid.vertices_mm.max(axis=0)) / 2 - middle).max() < 2
     assert solids["Liver"].ml == pytest.approx(liver.ml, rel=2e-3)
     assert {s.role for s in scene.surfaces} >= {Role.LIVER, Role.REMNANT, Role.GONE, Role.LESION, Role.CUT}
+
+
+@pytest.mark.parametrize("unmeasured", [np.nan, 3000.0])
+def test_what_was_not_measured_is_black_and_dims_nothing(unmeasured):
+    """Padding and voxels without a number take no part in what is shown beside them."""
+    liver = make_liver("axial")
+    values = np.full(liver.grid.shape, 100.0, dtype=np.float32)
+    values[: liver.grid.shape[0] // 2] = unmeasured
+    padding = None if np.isnan(unmeasured) else unmeasured
+    padded = replace(liver, image=replace(liver.image, voxels=values, padding=padding))
+
+    grey = scene_3d(padded, make_partition(liver)).grey
+
+    assert set(np.unique(grey)) == {0, round(255 * (100 + 160) / 400)}
 
 
 def test_a_large_scan_is_shown_coarser():
