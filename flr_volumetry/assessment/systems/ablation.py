@@ -220,9 +220,11 @@ def who_must_be_tested(facts: Facts) -> Checklist:
     made = [q.key for q in table.quantities] if table is not None else []
     tested = computed(
         "function_tested",
-        "Was liver function tested?",
+        "Was liver function tested, or is no reason to test it known?",
         bool(made) if reasons else True,
-        f"given: {', '.join(made)}" if made else "no test is given under [function]",
+        f"given: {', '.join(made)}"
+        if made
+        else "no test is given under [function]" + ("" if reasons else ", and no reason to test is known"),
     )
     why = noted(
         "reasons",
