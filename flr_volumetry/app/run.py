@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from flr_volumetry.segmentation.quality_findings import Finding
     from flr_volumetry.volumetry.uncertainty import DrawingErrors
 
-LIBRARIES = ("numpy", "scipy", "edt", "connected-components-3d", "isal", "matplotlib")
+LIBRARIES = ("numpy", "scipy", "edt", "connected-components-3d", "isal", "matplotlib", "typst")
 
 
 def no_progress(step: str) -> None:

@@ -367,7 +367,7 @@ def _pictures(done: Segmented) -> tuple[MaskPicture, ...]:
         ),
         MaskPicture(
             f"Three planes through the middle of the box around the liver ({at} mm, LPS).",
-            mask_planes(scene, middle, title="Masks in three planes", window=window),
+            mask_planes(scene, middle, title="Masks in three planes", window=window).png,
         ),
     )
 

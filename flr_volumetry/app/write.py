@@ -19,7 +19,15 @@ from flr_volumetry.app.mask_figures import finding_figures
 from flr_volumetry.errors import OutputError
 from flr_volumetry.images import LabelMap
 from flr_volumetry.io import plan_markups, write_label_map, write_markups
-from flr_volumetry.report import figures, render_html, report_json, scene_3d, summary_text, viewer_of
+from flr_volumetry.report import (
+    figures,
+    pdf_bytes,
+    render_html,
+    report_json,
+    scene_3d,
+    summary_text,
+    viewer_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +41,7 @@ OLD = "-old"
 
 
 def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None] = lambda _: None) -> Path:
-    """Write report.json, report.html, summary.txt, the figures and the partition.
+    """Write report.json, report.html, report.pdf, summary.txt, the figures and the partition.
 
     Planes, closed curves and patches of the plan are written as plan.mrk.json, which 3D Slicer opens;
     lesions, vessels and the scan with 2 mm steps as NIfTI, for a later follow-up.
@@ -70,9 +78,11 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
         (folder / "figures").mkdir()
         for picture in pictures:
             (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
+            _put(folder / "figures" / f"{picture.name}.svg", picture.svg)
         viewer = viewer_of(scene_3d(outcome.liver, outcome.partition))
         tell("writing")
         _put(folder / "report.html", render_html(outcome.summary, pictures, viewer))
+        (folder / "report.pdf").write_bytes(pdf_bytes(outcome.summary, pictures))
         _put(folder / "summary.txt", summary_text(outcome.summary))
         write_label_map(folder / PARTITION, partition_on_scan(outcome))
         write_keepsake(folder, outcome.liver)

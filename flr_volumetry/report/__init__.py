@@ -1,9 +1,10 @@
-"""An outcome as JSON, table, figures and HTML."""
+"""An outcome as JSON, table, figures, HTML and PDF."""
 
 from flr_volumetry.report.canvas import FigureKind, ReportFigure
 from flr_volumetry.report.document import SCHEMA_VERSION, report_json, report_schema
 from flr_volumetry.report.gallery import figures
 from flr_volumetry.report.page import render_html
+from flr_volumetry.report.pdf import pdf_bytes
 from flr_volumetry.report.scene import scene_3d
 from flr_volumetry.report.table import summary_table, summary_text
 from flr_volumetry.report.viewer import viewer_of
@@ -13,6 +14,7 @@ __all__ = [
     "FigureKind",
     "ReportFigure",
     "figures",
+    "pdf_bytes",
     "render_html",
     "report_json",
     "report_schema",

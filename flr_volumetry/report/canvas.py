@@ -1,11 +1,11 @@
-"""Figures as PNG bytes: colours that colour-blind readers tell apart, small files, no global state."""
+"""Figures as PNG and SVG: colours that colour-blind readers tell apart, small files, no global state."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import TYPE_CHECKING
 
 from flr_volumetry.report.wording import clean
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 DPI = 110
+SVG_DPI = 150
+"""Of the scans within an SVG file: enough for print."""
 PALETTE_SIZE = 256
 INK = "#1a1a1a"
 REMNANT_COLOUR = "#56b4e9"
@@ -41,6 +43,22 @@ class FigureKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """One drawing in both forms.
+
+    Parameters
+    ----------
+    png : bytes
+        A PNG file, for pages.
+    svg : str
+        An SVG file with its words as text, for print and for papers.
+    """
+
+    png: bytes = field(repr=False)
+    svg: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ReportFigure:
     """One figure of a report.
 
@@ -56,8 +74,8 @@ class ReportFigure:
         How it was made and how it is to be read.
     alt : str
         What it shows, for those who do not see it.
-    png : bytes
-        The picture.
+    picture : Picture
+        As pixels and as lines.
     """
 
     name: str
@@ -65,7 +83,17 @@ class ReportFigure:
     title: str
     caption: str
     alt: str
-    png: bytes = field(repr=False)
+    picture: Picture = field(repr=False)
+
+    @property
+    def png(self) -> bytes:
+        """The picture as a PNG file."""
+        return self.picture.png
+
+    @property
+    def svg(self) -> str:
+        """The picture as an SVG file."""
+        return self.picture.svg
 
 
 def new_drawing(width_in: float, height_in: float) -> Drawing:
@@ -76,6 +104,47 @@ def new_drawing(width_in: float, height_in: float) -> Drawing:
     drawing = Drawing(figsize=(width_in, height_in), dpi=DPI, facecolor="white")
     FigureCanvasAgg(drawing)
     return drawing
+
+
+def picture_of(drawing: Drawing, *, tints: Sequence[tuple[str, float]] = ()) -> Picture:
+    """Return a drawing as PNG and as SVG.
+
+    Parameters
+    ----------
+    drawing : Drawing
+        Complete.
+    tints : sequence of (str, float)
+        See `png_of`.
+
+    Returns
+    -------
+    Picture
+        The same drawing in both.
+    """
+    return Picture(png_of(drawing, tints=tints), svg_of(drawing))
+
+
+def svg_of(drawing: Drawing) -> str:
+    """Return a drawing as an SVG file: lines as lines, words as text, scans as pixels within it.
+
+    Parameters
+    ----------
+    drawing : Drawing
+        Complete.
+
+    Returns
+    -------
+    str
+        The same for the same drawing: it holds no date and no random name.
+    """
+    import matplotlib as mpl
+
+    buffer = StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "flr_volumetry"}):
+        drawing.savefig(
+            buffer, format="svg", dpi=SVG_DPI, metadata={"Date": None, "Creator": "flr_volumetry"}
+        )
+    return buffer.getvalue()
 
 
 def png_of(drawing: Drawing, *, tints: Sequence[tuple[str, float]] = ()) -> bytes:

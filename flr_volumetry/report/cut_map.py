@@ -194,7 +194,7 @@ def margin_maps(liver: Liver, partition: Partition) -> ReportFigure | None:
         axes = drawing.add_axes((left, 0.2, 0.92 / len(shown), 0.66))
         mine = cut.piece == piece.label
         _draw_map(axes, cut, mine)
-        axes.set_title(canvas.drawable(f"stage {piece.stage}: {piece.title}"), fontsize=9, parse_math=False)
+        axes.set_title(canvas.drawable(f"stage {piece.stage}: {piece.title}"), fontsize=11, parse_math=False)
     _draw_key(drawing.add_axes((0.04, 0.02, 0.92, 0.12)))
     least = ", ".join(_least(cut, p.label, p.title) for p in shown)
     return ReportFigure(
@@ -205,7 +205,7 @@ def margin_maps(liver: Liver, partition: Partition) -> ReportFigure | None:
         "around their middle; the cross marks the least distance. For looking: the margins of the table are "
         "measured more finely.",
         f"Distance of the cut to the nearest lesion: {least}.",
-        canvas.png_of(drawing),
+        canvas.picture_of(drawing),
     )
 
 
@@ -226,12 +226,15 @@ def _draw_map(axes: Axes, cut: CutMargins, mine: npt.NDArray[np.bool_]) -> None:
     mesh = Triangulation(flat[:, 0], flat[:, 1], triangles)
     colours = ListedColormap([colour for _, colour, _ in MARGIN_COLOURS])
     worst = cut.classes[mine][triangles].min(axis=1)
-    axes.tripcolor(mesh, facecolors=worst, cmap=colours, vmin=-0.5, vmax=len(MARGIN_COLOURS) - 0.5)
+    # As pixels within an SVG file: tens of thousands of triangles would make it of megabytes.
+    axes.tripcolor(
+        mesh, facecolors=worst, cmap=colours, vmin=-0.5, vmax=len(MARGIN_COLOURS) - 0.5, rasterized=True
+    )
     bounds = (*(bound for bound, _, _ in MARGIN_COLOURS[:-1]), 20.0, 30.0)
     levels = [b for b in bounds if distance.min() + SAME_MM < b < distance.max() - SAME_MM]
     if levels:
         lines = axes.tricontour(mesh, distance, levels=levels, colors=canvas.INK, linewidths=0.6)
-        axes.clabel(lines, fmt="%g mm", fontsize=6)
+        axes.clabel(lines, fmt="%g mm", fontsize=8)
     column, row = flat[np.argmin(distance)]
     axes.plot(column, row, marker="x", markersize=8, markeredgewidth=2, color=canvas.INK)
     axes.set_aspect("equal")
@@ -291,7 +294,7 @@ def _draw_key(axes: Axes) -> None:
     axes.set_ylim(0, 1)
     for n, (_, colour, words) in enumerate(MARGIN_COLOURS):
         axes.add_patch(_swatch(n + 0.02, colour))
-        axes.text(n + 0.15, 0.5, words, va="center", fontsize=8)
+        axes.text(n + 0.15, 0.5, words, va="center", fontsize=10.5)
 
 
 def _swatch(left: float, colour: str) -> Rectangle:

@@ -166,7 +166,7 @@ def _thresholds(axes: Axes, lines: list[tuple[float, str]], bottom: float, top: 
         )
 
 
-def carried_picture(view: CarriedView) -> bytes:
+def carried_picture(view: CarriedView) -> canvas.Picture:
     """Draw the plan on the baseline and, under it, on the later scan, through corresponding points.
 
     Parameters
@@ -176,8 +176,8 @@ def carried_picture(view: CarriedView) -> bytes:
 
     Returns
     -------
-    bytes
-        A PNG file: three planes a row, all to one scale.
+    Picture
+        Three planes a row, all to one scale.
     """
     first = _scene(view.baseline, view.baseline_labels)
     second = _scene(view.later, view.later_labels)
@@ -212,7 +212,7 @@ def carried_picture(view: CarriedView) -> bytes:
             slices.draw_panel(axes, scene, scene.plane(box_view, at))
             left += float(size[across]) * scale + 0.15
     tints = [(canvas.REMNANT_COLOUR, slices.FILL_ALPHA), (canvas.RESECTED_COLOURS[0], slices.FILL_ALPHA)]
-    return canvas.png_of(drawing, tints=tints)
+    return canvas.picture_of(drawing, tints=tints)
 
 
 def _scene(liver: Liver, labels: npt.NDArray[np.uint8]) -> Scene:

@@ -70,7 +70,7 @@ def followup_figures(result: FollowUp, views: Sequence[CarriedView]) -> tuple[Re
         "Points: measured, with 95 % interval. Grey: foretold at baseline, blue: foretold now, median and "
         "central 80 %. Dashed: what the rules named ask for, on the denominators of the baseline.",
         words,
-        canvas.png_of(growth_chart(result)),
+        canvas.picture_of(growth_chart(result)),
     )
     return (curve, *(_carried(number, view) for number, view in enumerate(views, start=1)))
 

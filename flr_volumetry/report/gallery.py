@@ -77,7 +77,7 @@ def _figures(scene: Scene, summary: Summary) -> Iterator[ReportFigure]:
             "Each index (black line, blue band: 95 % interval) over the thresholds of the rules made for it. "
             "A rule stands only under the denominator it was published with.",
             "; ".join(_ladder_words(summary)),
-            canvas.png_of(charts.ladder(steps)),
+            canvas.picture_of(charts.ladder(steps)),
         )
     yield from _forecast(summary)
     segments = summary.volumes.segments
@@ -91,7 +91,7 @@ def _figures(scene: Scene, summary: Summary) -> Iterator[ReportFigure]:
             "Segments kept and removed",
             "Volume of each Couinaud segment, lesions included: what stays (plain) and what goes (hatched).",
             "; ".join(words),
-            canvas.png_of(charts.segment_bars(segments)),
+            canvas.picture_of(charts.segment_bars(segments)),
         )
 
 
@@ -109,13 +109,13 @@ def _forecast(summary: Summary) -> Iterator[ReportFigure]:
         f"Forecast of the remnant after {technique}",
         "Median (line) and central 80 % (band) over patients; dashed: what the rules named ask for.",
         "; ".join(words),
-        canvas.png_of(forecast_chart(pathway)),
+        canvas.picture_of(forecast_chart(pathway)),
     )
 
 
 def _plan(scene: Scene, summary: Summary) -> ReportFigure:
     centre = positions.plan_centre(scene.partition)
-    png = slices.three_planes(scene, centre, title="The plan in three planes")
+    picture = slices.three_planes(scene, centre, title="The plan in three planes")
     remnant = wording.ml(summary.volumes.remnant_ml)
     gone = wording.ml(summary.volumes.resected_ml + summary.volumes.ablated_ml)
     return ReportFigure(
@@ -124,7 +124,7 @@ def _plan(scene: Scene, summary: Summary) -> ReportFigure:
         "The plan in three planes",
         f"Planes that show most of what stays and of what goes; {scene.window_words}. {READING}",
         f"Axial, coronal and sagittal pictures of the liver: {remnant} stay, {gone} go.",
-        png,
+        picture,
     )
 
 
@@ -153,10 +153,12 @@ def _critical(scene: Scene, summary: Summary) -> Iterator[ReportFigure]:
 
 
 def _marked(scene: Scene, point_mm: npt.ArrayLike, *, name: str, title: str, words: str) -> ReportFigure:
-    png = slices.three_planes(scene, point_mm, title=title, notes=(f"x: {words}",), mark=slices.Mark.CROSS)
+    picture = slices.three_planes(
+        scene, point_mm, title=title, notes=(f"x: {words}",), mark=slices.Mark.CROSS
+    )
     caption = f"Planes through {words} (cross); {scene.window_words}."
     return ReportFigure(
-        name, FigureKind.LESION, title, caption, f"{title}. Three pictures through {words}.", png
+        name, FigureKind.LESION, title, caption, f"{title}. Three pictures through {words}.", picture
     )
 
 
@@ -171,14 +173,14 @@ def _lesions(scene: Scene, summary: Summary) -> Iterator[ReportFigure]:
         words = _lesion_words(known)
         title = f"Lesion {lesion.number}"
         centre = positions.lesion_centre(lesion, scene.liver.grid)
-        png = slices.three_planes(scene, centre, title=title, notes=words)
+        picture = slices.three_planes(scene, centre, title=title, notes=words)
         yield ReportFigure(
             f"lesion_{lesion.number}",
             FigureKind.LESION,
             title,
             f"Planes through the middle of lesion {lesion.number}; {scene.window_words}.",
             f"Three pictures through lesion {lesion.number}: {', '.join(words)}.",
-            png,
+            picture,
         )
 
 

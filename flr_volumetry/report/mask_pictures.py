@@ -95,7 +95,7 @@ def grey_window(image: Image | None, voxels: npt.NDArray[np.bool_]) -> tuple[flo
 
 def mask_planes(
     scene: MaskScene, point_mm: npt.ArrayLike, *, title: str, window: tuple[float, float]
-) -> bytes:
+) -> canvas.Picture:
     """Draw axial, coronal and sagittal pictures through a place, with the masks' outlines and a cross.
 
     Parameters
@@ -111,8 +111,8 @@ def mask_planes(
 
     Returns
     -------
-    bytes
-        A PNG file.
+    Picture
+        As PNG and SVG.
     """
     shapes = [scene.plane(view, point_mm) for view in View]
     widths = [plane.shape[1] for plane in shapes]
@@ -139,7 +139,7 @@ def mask_planes(
         va="top",
         parse_math=False,
     )
-    return canvas.png_of(drawing)
+    return canvas.picture_of(drawing)
 
 
 def mask_sheet(scene: MaskScene, *, window: tuple[float, float]) -> bytes:

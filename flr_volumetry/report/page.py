@@ -117,7 +117,7 @@ def render_html(summary: Summary, figures: Sequence[ReportFigure] = (), viewer: 
         sections=SECTIONS,
         figures=figures,
         viewer=viewer,
-        patient=_patient_words(summary),
+        patient=patient_words(summary),
         evaluated=[f for f in findings if f.volumetric],
         tested=[f for f in findings if f.state is not State.NOT_EVALUABLE and not f.volumetric],
         effect=effect,
@@ -160,7 +160,8 @@ def _finalize(value: Any) -> Any:
     return wording.clean(value) if type(value) is str else value
 
 
-def _patient_words(summary: Summary) -> list[str]:
+def patient_words(summary: Summary) -> list[str]:
+    """Return what is known of the patient, for people; empty if nothing is."""
     words = []
     for name, title, unit in PATIENT_WORDS:
         value = getattr(summary.patient, name)

@@ -152,7 +152,7 @@ def three_planes(
     title: str,
     notes: tuple[str, ...] = (),
     mark: Mark = Mark.NONE,
-) -> bytes:
+) -> canvas.Picture:
     """Draw axial, coronal and sagittal pictures through a point, to one scale, with a key.
 
     Parameters
@@ -170,8 +170,8 @@ def three_planes(
 
     Returns
     -------
-    bytes
-        A PNG file.
+    Picture
+        As PNG and SVG.
     """
     boxes, height = layout(scene)
     drawing = canvas.new_drawing(WIDTH_IN, height)
@@ -189,7 +189,7 @@ def three_planes(
     key_left = boxes[View.SAGITTAL][0] / WIDTH_IN
     _draw_key(drawing, scene, (key_left, 1 - 1.25 * GAP_IN / height), notes)
     looks = (look_of(piece, scene.partition.grid.voxel_ml) for piece in scene.partition.pieces)
-    return canvas.png_of(drawing, tints=[(c, FILL_ALPHA) for c in dict.fromkeys(k.colour for k in looks)])
+    return canvas.picture_of(drawing, tints=[(c, FILL_ALPHA) for c in dict.fromkeys(k.colour for k in looks)])
 
 
 def layout(scene: Scene) -> tuple[dict[View, tuple[float, float, float, float]], float]:
@@ -315,7 +315,7 @@ def draw_frame(axes: Axes, plane: DisplayPlane) -> None:
     _haloed(axes, 12 + bar / 2, rows - 23, f"{SCALE_BAR_MM:g} mm", size=7.5)
     axis = "xyz"[planes.ORIENTATIONS[plane.view].through]
     title = f"{plane.view.value}, {axis} = {plane.position_mm:.1f} mm"
-    axes.set_title(title, fontsize=8.5, loc="left", pad=3, color=canvas.INK)
+    axes.set_title(title, fontsize=9.5, loc="left", pad=3, color=canvas.INK)
 
 
 def _haloed(axes: Axes, column: float, row: float, text: str, *, size: float = 10) -> None:
@@ -348,7 +348,7 @@ def _draw_key(drawing: Drawing, scene: Scene, corner: tuple[float, float], notes
         for k in looks
     ]
     few = len(pieces) <= FEW_IN_KEY
-    words = [textwrap.fill(canvas.drawable(k.words), 38 if few else 52) for k in looks]
+    words = [textwrap.fill(canvas.drawable(k.words), 34 if few else 52) for k in looks]
     if len(pieces) > MOST_IN_KEY:
         signs.append(Line2D([], [], linestyle=""))
         words.append(f"and {len(pieces) - MOST_IN_KEY} more pieces, listed under stages")
@@ -365,15 +365,22 @@ def _draw_key(drawing: Drawing, scene: Scene, corner: tuple[float, float], notes
         loc="upper left",
         bbox_to_anchor=corner,
         frameon=False,
-        fontsize=8.5 if few else 6.5,
+        fontsize=10 if few else 6.5,
         borderaxespad=0,
         labelspacing=0.7 if few else 0.4,
     )
-    text = "\n".join(textwrap.fill(canvas.drawable(note), 44) for note in (*notes, scene.window_words))
+    text = "\n".join(textwrap.fill(canvas.drawable(note), 38) for note in (*notes, scene.window_words))
     bottom = legend.get_window_extent(drawing.canvas.get_renderer()).y0  # type: ignore[attr-defined]
     y = drawing.transFigure.inverted().transform((0, bottom))[1]
     drawing.text(
-        corner[0], y - 0.02, text, fontsize=8.5, va="top", color=canvas.INK, linespacing=1.5, parse_math=False
+        corner[0],
+        y - 0.02,
+        text,
+        fontsize=10 if few else 8.5,
+        va="top",
+        color=canvas.INK,
+        linespacing=1.5,
+        parse_math=False,
     )
 
 

@@ -71,7 +71,7 @@ def test_a_bright_ball_appears_where_it_lies(name):
     """Left of, behind and above the middle: in each picture at its place, round and of its size."""
     liver = replace(make_liver(name), lesions=())
     scene = scene_of(liver, make_partition(make_liver(name)))
-    png = slices.three_planes(scene, MARKER_MM, title="")
+    png = slices.three_planes(scene, MARKER_MM, title="").png
 
     panels = panels_of(scene, png)
     for view, panel in panels.items():
@@ -93,7 +93,7 @@ def test_what_stays_and_what_goes_have_the_colours_of_the_key(name):
     scene = scene_of(liver, make_partition(make_liver(name)))
     grey, alpha = 255 * 270 / 400, slices.FILL_ALPHA
     for point, tint in ((REMNANT_MM, (0x56, 0xB4, 0xE9)), (SPECIMEN_MM, (0xD5, 0x5E, 0x00))):
-        png = slices.three_planes(scene, point, title="")
+        png = slices.three_planes(scene, point, title="").png
         for view, panel in panels_of(scene, png).items():
             expected = grey * (1 - alpha) + alpha * np.array(tint)
             assert colour_at(panel, place_in(panel, scene, view, point)) == pytest.approx(expected, abs=8)
@@ -106,7 +106,7 @@ def test_grey_values_follow_the_window():
     scene = scene_of(liver, partition)
     assert scene.window == (-160.0, 240.0)
     assert "level 40 HU, width 400 HU" in scene.window_words
-    panel = panels_of(scene, slices.three_planes(scene, FAT_MM, title=""))[View.AXIAL]
+    panel = panels_of(scene, slices.three_planes(scene, FAT_MM, title="").png)[View.AXIAL]
     assert colour_at(panel, place_in(panel, scene, View.AXIAL, FAT_MM)) == pytest.approx(
         255 * 140 / 400, abs=6
     )
@@ -123,7 +123,7 @@ def test_without_a_scan_only_masks_are_drawn_and_it_is_said():
     """The ground is plain, and caption and picture say that no scan was given."""
     liver, partition, summary = make_case("axial")
     scene = scene_of(replace(liver, image=None, lesions=()), partition)
-    panel = panels_of(scene, slices.three_planes(scene, FAT_MM, title=""))[View.AXIAL]
+    panel = panels_of(scene, slices.three_planes(scene, FAT_MM, title="").png)[View.AXIAL]
 
     assert colour_at(panel, place_in(panel, scene, View.AXIAL, FAT_MM)) == pytest.approx(255 * 0.93, abs=5)
     assert "no scan was given" in gallery._plan(scene, summary).caption
@@ -147,7 +147,7 @@ def test_the_cut_is_drawn_on_the_cut():
     liver, partition, _ = make_case("axial")
     scene = scene_of(replace(liver, lesions=()), partition)
     centre, radius = LESIONS[1]
-    panel = panels_of(scene, slices.three_planes(scene, centre, title=""))[View.AXIAL]
+    panel = panels_of(scene, slices.three_planes(scene, centre, title="").png)[View.AXIAL]
     red, green, blue = np.moveaxis(panel, -1, 0)
     rows, columns = np.nonzero((red > 200) & (green > 190) & (blue < 120))
 

@@ -26,6 +26,7 @@ from flr_volumetry.report import (
     report_schema,
     summary_text,
 )
+from flr_volumetry.report.canvas import Picture
 from flr_volumetry.report.caveat_words import doubts_and_notes
 from flr_volumetry.report.forecast_chart import forecast_chart
 from flr_volumetry.report.page import SECTIONS
@@ -37,6 +38,7 @@ from tests.report.cases import CUT_X_MM, make_case, with_lesion
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 PNG = b"\x89PNG\r\n\x1a\n not really"
+PICTURE = Picture(PNG, "<svg/>")
 
 
 class Page(HTMLParser):
@@ -100,7 +102,7 @@ def summary():
 @pytest.fixture(scope="module")
 def pictures():
     return tuple(
-        ReportFigure(kind.value, kind, f"Title of {kind.value}", "A caption.", "What it shows.", PNG)
+        ReportFigure(kind.value, kind, f"Title of {kind.value}", "A caption.", "What it shows.", PICTURE)
         for kind in FigureKind
     )
 
