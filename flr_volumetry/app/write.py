@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flr_volumetry.app.exports import write_row
 from flr_volumetry.app.keepsake import PARTITION, write_keepsake
 from flr_volumetry.app.mask_figures import finding_figures
 from flr_volumetry.errors import OutputError
@@ -41,7 +42,7 @@ OLD = "-old"
 
 
 def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None] = lambda _: None) -> Path:
-    """Write report.json, report.html, report.pdf, summary.txt, the figures and the partition.
+    """Write report.json, report.html, report.pdf, summary.txt, row.csv, the figures and the partition.
 
     Planes, closed curves and patches of the plan are written as plan.mrk.json, which 3D Slicer opens;
     lesions, vessels and the scan with 2 mm steps as NIfTI, for a later follow-up.
@@ -83,6 +84,7 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
         tell("writing")
         _put(folder / "report.html", render_html(outcome.summary, pictures, viewer))
         (folder / "report.pdf").write_bytes(pdf_bytes(outcome.summary, pictures))
+        write_row(folder, outcome.summary)
         _put(folder / "summary.txt", summary_text(outcome.summary))
         write_label_map(folder / PARTITION, partition_on_scan(outcome))
         write_keepsake(folder, outcome.liver)

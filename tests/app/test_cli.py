@@ -82,7 +82,7 @@ def test_the_demo_prints_the_answer_and_writes_every_file(demo):
     assert "report:" in done.stderr
     assert "\x1b" not in done.stdout
     assert there == {"report.json", *(o["path"] for o in report["outputs"])}
-    assert {"report.html", "report.pdf", "summary.txt", "partition.nii.gz"} <= there
+    assert {"report.html", "report.pdf", "summary.txt", "partition.nii.gz", "row.csv"} <= there
     assert {"figures/plan.png", "figures/plan.svg"} <= there
 
 
@@ -123,7 +123,11 @@ def test_the_same_case_twice_gives_the_same_report(demo, tmp_path):
     for report in (first, second):
         # The report's digest of itself holds the time of day too.
         del report["provenance"]["started"], report["sha256"]
-        report["outputs"] = [o for o in report["outputs"] if o["path"] not in ("report.html", "report.pdf")]
+        report["outputs"] = [
+            o
+            for o in report["outputs"]
+            if o["path"] not in ("report.html", "report.pdf", "row.csv", "row.parquet")
+        ]
 
     assert first == second
 

@@ -1,0 +1,140 @@
+"""Rows of cases as CSV with a description of its columns, and as Parquet."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from flr_volumetry.errors import OutputError
+from flr_volumetry.report.row import Kind, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flr_volumetry.report.row import CaseRow, Value
+
+FORMULA_SIGNS = ("=", "+", "-", "@")
+"""A text that begins with one of these is a formula to a spreadsheet."""
+CSVW = "http://www.w3.org/ns/csvw"
+
+
+def rows_csv(rows: Sequence[CaseRow]) -> str:
+    """Return rows as comma-separated values.
+
+    Parameters
+    ----------
+    rows : sequence of CaseRow
+        See `flr_volumetry.report.row.case_row`; at least one.
+
+    Returns
+    -------
+    str
+        A head and one line for each case, by RFC 4180 but for line ends of one sign; numbers with all their
+        digits, true and false, days as ISO 8601, nothing for what is not known. A text that a spreadsheet
+        would take for a formula has an apostrophe before it.
+    """
+    columns, values = joined(rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.name for column in columns])
+    writer.writerows([[_written(value) for value in row] for row in values])
+    return text.getvalue()
+
+
+def _written(value: Value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA_SIGNS) else value
+    return repr(value)
+
+
+def rows_metadata(rows: Sequence[CaseRow], name: str) -> dict[str, Any]:
+    """Describe each column of a CSV file: what it holds, and in which unit.
+
+    Parameters
+    ----------
+    rows : sequence of CaseRow
+        Those of the file.
+    name : str
+        Of the CSV file, from the description's own folder.
+
+    Returns
+    -------
+    dict
+        JSON of the W3C's "CSV on the Web", to be written beside it as ``<name>-metadata.json``.
+    """
+    columns, _ = joined(rows)
+    return {
+        "@context": CSVW,
+        "url": name,
+        "dc:title": "One row for each case and plan, by flr_volumetry. Research use only.",
+        "tableSchema": {
+            "columns": [
+                {
+                    "name": column.name,
+                    "titles": column.name,
+                    "datatype": column.kind.value,
+                    "dc:description": column.meaning,
+                    **({"schema:unitText": column.unit} if column.unit else {}),
+                }
+                for column in columns
+            ],
+            "primaryKey": "case_id",
+        },
+    }
+
+
+def parquet_available() -> bool:
+    """Return whether Parquet can be written: it needs pyarrow."""
+    return find_spec("pyarrow") is not None
+
+
+def rows_parquet(rows: Sequence[CaseRow]) -> bytes:
+    """Return rows as an Apache Parquet file.
+
+    Parameters
+    ----------
+    rows : sequence of CaseRow
+        At least one.
+
+    Returns
+    -------
+    bytes
+        Typed columns, each with its unit and meaning as metadata.
+
+    Raises
+    ------
+    OutputError
+        If pyarrow is not installed.
+    """
+    if not parquet_available():
+        raise OutputError(
+            "Parquet needs pyarrow, which is not installed: pip install flr-volumetry[parquet]",
+            reason="package_missing",
+        )
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {
+        Kind.TEXT: pa.string(),
+        Kind.NUMBER: pa.float64(),
+        Kind.COUNT: pa.int64(),
+        Kind.TRUTH: pa.bool_(),
+        Kind.DATE: pa.date32(),
+    }
+    columns, values = joined(rows)
+    fields = [
+        pa.field(c.name, kinds[c.kind], metadata={"unit": c.unit, "meaning": c.meaning}) for c in columns
+    ]
+    arrays = [pa.array([row[n] for row in values], type=f.type) for n, f in enumerate(fields)]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(arrays, schema=pa.schema(fields)), buffer)
+    return buffer.getvalue()
