@@ -20,6 +20,7 @@ from flr_volumetry.app.sections import (
     FollowupSection,
     ImageSection,
     MasksSection,
+    OutputSection,
     PatientSection,
     StageSection,
     StudySection,
@@ -58,6 +59,7 @@ class Case(Section):
     landmarks: LandmarksSection | None = None
     assessment: AssessmentSection = AssessmentSection()
     uncertainty: UncertaintySection = UncertaintySection()
+    output: OutputSection = OutputSection()
     folder: Path = Field(default=Path(), exclude=True)
     sha256: str = Field(default="", exclude=True)
 
@@ -140,6 +142,24 @@ class Case(Section):
         if self.image is None:
             raise CaseError("--series was given, but the case has no [image]", reason="no_image")
         return self.model_copy(update={"image": self.image.model_copy(update={"series": series})})
+
+    def with_output(self, **wishes: Any) -> Case:
+        """Return the same case with other wishes for what is written, as the command's options give them.
+
+        Parameters
+        ----------
+        **wishes : object
+            Keys of the [output] table; None leaves what the file says.
+
+        Returns
+        -------
+        Case
+            With those wishes.
+        """
+        said = {**self.output.model_dump(), **{k: v for k, v in wishes.items() if v is not None}}
+        if wishes.get("identifiers") is not None and self.output.identifiers:
+            said["identifiers"] = wishes["identifiers"]
+        return self.model_copy(update={"output": OutputSection.model_validate(said)})
 
     def with_root(self, root: Path) -> Case:
         """Return the same case with its relative paths starting from another folder.

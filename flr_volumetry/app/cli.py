@@ -33,6 +33,21 @@ ROOT = click.option(
 )
 
 
+DICOM = click.option(
+    "--dicom/--no-dicom",
+    default=None,
+    help="Write DICOM objects, or refuse; or write none. By default where the scan is a DICOM series.",
+)
+ANONYMOUS = click.option(
+    "--anonymous",
+    is_flag=True,
+    help="Write nothing that says who the patient is: no name, number, date or path.",
+)
+PSEUDONYM = click.option(
+    "--pseudonym", default="", metavar="TEXT", help="The same, with this in place of name and case id."
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="flr-volumetry")
 def main() -> None:
@@ -48,7 +63,10 @@ def main() -> None:
 @OUT
 @ROOT
 @click.option("--series", help="Which series of the image folder: its number in the list, or its UID.")
-def run(case_file: Path, out_dir: Path, root: Path | None, series: str | None) -> None:
+@DICOM
+@ANONYMOUS
+@PSEUDONYM
+def run(case_file: Path, out_dir: Path, root: Path | None, series: str | None, **wishes: Any) -> None:
     r"""Measure the remnant of a planned resection, and write the report.
 
     CASE.toml names the CT or MR series, the masks, the patient and the plan.
@@ -69,12 +87,15 @@ def run(case_file: Path, out_dir: Path, root: Path | None, series: str | None) -
             case = case.with_root(root)
         if series is not None:
             case = case.with_series(series)
-        _run(case, out_dir)
+        _run(_wished(case, **wishes), out_dir)
 
 
 @main.command()
 @OUT
-def demo(out_dir: Path) -> None:
+@DICOM
+@ANONYMOUS
+@PSEUDONYM
+def demo(out_dir: Path, **wishes: Any) -> None:
     r"""Run the bundled sample patient.
 
     A synthetic liver with three lesions, and a two-stage plan for it.
@@ -87,7 +108,7 @@ def demo(out_dir: Path) -> None:
     from flr_volumetry.app.sample import sample_case
 
     with refusing():
-        _run(read_case(sample_case()), out_dir)
+        _run(_wished(read_case(sample_case()), **wishes), out_dir)
 
 
 @main.command()
@@ -241,6 +262,12 @@ def followup(
         page, text = write_followup(baseline, scans, out_dir, asked, tell=tell)
     click.echo(text, nl=False)
     click.echo(f"follow-up: {page}", err=True)
+
+
+def _wished(case: Case, *, dicom: bool | None, anonymous: bool, pseudonym: str) -> Case:
+    """Return a case with what the command's options say of its output."""
+    hide = False if anonymous or pseudonym else None
+    return case.with_output(dicom=dicom, identifiers=hide, pseudonym=pseudonym or None)
 
 
 def _run(case: Case, out_dir: Path) -> None:

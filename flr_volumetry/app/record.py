@@ -89,6 +89,7 @@ class LesionPart(_Part):
     ml: float
     longest_diameter_mm: float
     location: str
+    tracking_uid: str | None = None
     cleared_in_stage: int
     remaining_ml: float
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from flr_volumetry.app.carry import lesion_links
 from flr_volumetry.app.functional_map import tissue_of, with_functional_map
 from flr_volumetry.app.keepsake import scan_facts
 from flr_volumetry.app.landmarks import landmarks_of, with_case_segments
 from flr_volumetry.app.load import imported_remnants, load_case
+from flr_volumetry.app.sections import OutputSection
 from flr_volumetry.app.vessels import with_case_territories
 from flr_volumetry.assessment.engine import assess
 from flr_volumetry.assessment.model import PlannedCut, Provenance, Summary
 from flr_volumetry.assessment.systems import Facts, fill_in
 from flr_volumetry.assessment.two_stage import two_stage_path
 from flr_volumetry.errors import Caveat
+from flr_volumetry.images import Source
+from flr_volumetry.io.derived import source_scan, tracking_uid
 from flr_volumetry.io.protocols import read_protocols
 from flr_volumetry.resection import Partition, cut_surface, lesion_surface, resect
 from flr_volumetry.segmentation.quality import boundary_sd_mm, check_masks
@@ -61,6 +66,10 @@ class Outcome:
         Where the plan is a baseline's, carried over.
     findings : tuple of Finding
         What is wrong with the liver's mask, and where.
+    wishes : OutputSection
+        What is to be written beside the report.
+    source : Source or None
+        Where the scan was read from, so that DICOM objects can refer to its images; None without a scan.
     """
 
     summary: Summary
@@ -68,6 +77,8 @@ class Outcome:
     partition: Partition = field(repr=False)
     carried: Carried | None = field(default=None, repr=False)
     findings: tuple[Finding, ...] = ()
+    wishes: OutputSection = field(default_factory=OutputSection)
+    source: Source | None = field(default=None, repr=False)
 
 
 def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcome:
@@ -99,6 +110,10 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     protocols = read_protocols(case.protocol_keys(), folder=folder)
     tell("reading image and masks")
     loaded = load_case(case, tell=tell)
+    source = loaded.liver.image.source if loaded.liver.image is not None else None
+    if case.output.dicom:
+        # Asked for in so many words: said before the work is done, if it cannot be.
+        source_scan(source or Source(), loaded.liver.scan_grid)
     tell("checking the masks")
     checked = check_masks(loaded.liver)
     liver = replace(loaded.liver, caveats=(*loaded.liver.caveats, *checked.caveats))
@@ -180,8 +195,42 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         checklists=fill_in(facts),
         two_stage=two_stage_path(facts),
         scan=scan,
+        lesion_uids=lesion_uids(liver, carried),
     )
-    return Outcome(summary, liver, partition, carried, checked.findings)
+    return Outcome(summary, liver, partition, carried, checked.findings, case.output, source)
+
+
+def lesion_uids(liver: Liver, carried: Carried | None) -> dict[int, str]:
+    """Return the lasting identifier of each lesion, by which it is known at other dates.
+
+    Parameters
+    ----------
+    liver : Liver
+        The case's.
+    carried : Carried or None
+        The baseline's plan, where it was carried over.
+
+    Returns
+    -------
+    dict of int to str
+        Made of the scan's series and the lesion's number, so that a later run of the same scan gives the
+        same. A lesion that lies where one lesion of the baseline lay, and no other does, has that one's.
+        Empty for a scan that is no DICOM series.
+    """
+    series = liver.image.source.series_uid if liver.image is not None else ""
+    if not series:
+        return {}
+    uids = {lesion.number: tracking_uid(series, f"lesion {lesion.number}") for lesion in liver.lesions}
+    if carried is None:
+        return uids
+    links = lesion_links(carried.baseline, liver, carried.registration)
+    before = Counter(earlier for earlier, _ in links)
+    after = Counter(later for _, later in links)
+    known = {part.number: part.tracking_uid for part in carried.baseline.report.lesions}
+    for earlier, later in links:
+        if before[earlier] == after[later] == 1 and known.get(earlier):
+            uids[later] = str(known[earlier])
+    return uids
 
 
 def widened(drawing: DrawingErrors, quality: Quality) -> DrawingErrors:

@@ -115,6 +115,29 @@ class FollowupSection(Section):
     stages_done: int | None = Field(default=None, ge=0)
 
 
+class OutputSection(Section):
+    """The [output] table: what is written beside the report, and whether it says who the patient is.
+
+    Without `dicom`, DICOM objects are written where the scan is a DICOM series that they can refer to. A
+    pseudonym stands in for the patient and for the case's id, and implies identifiers = false.
+    """
+
+    dicom: bool | None = None
+    identifiers: bool | None = None
+    pseudonym: str = ""
+
+    @model_validator(mode="after")
+    def _one_wish(self) -> OutputSection:
+        if self.identifiers and self.pseudonym:
+            raise ValueError("a pseudonym is for identifiers = false; give one of the two")
+        return self
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether nothing that is written may say who the patient is."""
+        return self.identifiers is False or bool(self.pseudonym)
+
+
 class AfterEntry(Section):
     """What happens before a stage."""
 

@@ -37,6 +37,7 @@ from flr_volumetry.io import (
     write_label_map,
     write_mask,
 )
+from flr_volumetry.io.derived.source import TILTED
 from flr_volumetry.liver import Liver, Masks, crop_liver
 from flr_volumetry.report.mask_page import MaskPicture, MaskRow, masks_text, render_masks
 from flr_volumetry.report.mask_pictures import MaskScene, Outline, grey_window, mask_planes, mask_sheet
@@ -310,7 +311,8 @@ def _write_seg(path: Path, done: Segmented, masks: tuple[MaskToWrite, ...]) -> t
         if error.reason == OutputError.default_reason:
             raise
         return (Caveat("no_dicom_seg", f"Masks were written as NIfTI only: {error.message}"),)
-    return ()
+    grid = done.image.grid
+    return () if grid.is_orthogonal else (Caveat("dicom_tilted", TILTED.format(grid.tilt_deg)),)
 
 
 def masks_toml(masks: tuple[MaskToWrite, ...]) -> str:

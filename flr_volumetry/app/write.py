@@ -11,9 +11,12 @@ import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flr_volumetry.app.dicom_out import FOLDER as DICOM
+from flr_volumetry.app.dicom_out import wanted_dicom, write_dicom
 from flr_volumetry.app.exports import write_row
 from flr_volumetry.app.keepsake import PARTITION, write_keepsake
 from flr_volumetry.app.mask_figures import finding_figures
@@ -33,10 +36,12 @@ from flr_volumetry.report import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from flr_volumetry.app.dicom_out import DicomOut
     from flr_volumetry.app.run import Outcome
 
 REPORT = "report.json"
 MARKUPS = "plan.mrk.json"
+PDF = "report.pdf"
 PARTIAL = ".partial-"
 OLD = "-old"
 
@@ -45,7 +50,8 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
     """Write report.json, report.html, report.pdf, summary.txt, row.csv, the figures and the partition.
 
     Planes, closed curves and patches of the plan are written as plan.mrk.json, which 3D Slicer opens;
-    lesions, vessels and the scan with 2 mm steps as NIfTI, for a later follow-up.
+    lesions, vessels and the scan with 2 mm steps as NIfTI, for a later follow-up. Of a scan that is a DICOM
+    series, segmentations, structured report, key images and report are written as DICOM objects too.
 
     Everything is first written to a folder beside `out_dir` (inside it, where it is a
     mounted volume), which then takes its name: a run that is interrupted leaves the
@@ -76,6 +82,10 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
             *figures(outcome.liver, outcome.partition, outcome.summary),
             *finding_figures(outcome.liver, outcome.findings),
         )
+        tell("making DICOM objects")
+        objects, said = wanted_dicom(outcome, pictures)
+        caveats = (*outcome.summary.caveats, *said)
+        outcome = replace(outcome, summary=replace(outcome.summary, caveats=caveats))
         (folder / "figures").mkdir()
         for picture in pictures:
             (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
@@ -92,7 +102,8 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
         markups = plan_markups(carried or outcome.partition.plan)
         if markups:
             write_markups(folder / MARKUPS, markups)
-        document = report_json(outcome.summary, outputs=_listing(folder, outcome))
+        facts = _dicom(folder, objects, outcome) if objects is not None else {}
+        document = report_json(outcome.summary, outputs=_listing(folder, outcome, facts))
         _put(folder / REPORT, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return out_dir / "report.html"
 
@@ -124,12 +135,21 @@ def partition_on_scan(outcome: Outcome) -> LabelMap:
     return LabelMap(liver.scan_grid, whole, {p.label: p.title for p in partition.pieces})
 
 
-def _listing(folder: Path, outcome: Outcome) -> list[dict[str, Any]]:
+def _dicom(folder: Path, objects: DicomOut, outcome: Outcome) -> dict[str, dict[str, Any]]:
+    pdf = folder / PDF
+    title = f"Liver volumetry of {outcome.summary.case_id}"
+    content = pdf.read_bytes() if pdf.exists() else None
+    return write_dicom(objects, folder / DICOM, pdf=content, title=title)
+
+
+def _listing(folder: Path, outcome: Outcome, facts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     pieces = {str(p.label): p.title for p in outcome.partition.pieces}
     listing = files_of(folder)
     for entry in listing:
         if entry["path"] == PARTITION:
             entry["labels"] = pieces
+        if entry["path"] in facts:
+            entry["dicom"] = facts[entry["path"]]
     return listing
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -510,6 +510,8 @@ class Summary:
         The course of a plan of two stages; None for one.
     scan : ScanFacts
         When it was acquired, and of whom.
+    lesion_uids : mapping of int to str
+        By which each lesion, by its number, is known at other dates; empty without DICOM.
     """
 
     case_id: str
@@ -526,6 +528,7 @@ class Summary:
     checklists: tuple[Checklist, ...] = ()
     two_stage: TwoStage | None = None
     scan: ScanFacts = ScanFacts()
+    lesion_uids: dict[int, str] = field(default_factory=dict)
 
     @property
     def cut_area_mm2(self) -> float:

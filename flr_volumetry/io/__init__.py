@@ -1,6 +1,7 @@
 """Files: every axis convention dies here."""
 
 from flr_volumetry.io.dicom.seg_writing import (
+    SEGMENT_CODES,
     Algorithm,
     Family,
     MaskToWrite,
@@ -31,6 +32,7 @@ from flr_volumetry.io.study import Study, read_study
 from flr_volumetry.io.writing import write_image, write_label_map, write_mask
 
 __all__ = [
+    "SEGMENT_CODES",
     "Algorithm",
     "CurveKind",
     "Family",

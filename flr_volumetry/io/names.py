@@ -95,6 +95,9 @@ _FROM_SRT: Final = {
 }
 """The same concepts in the older SNOMED-RT coding (PS3.16, annex O)."""
 LIVER_CODE: Final = "10200004"
+OWN_SCHEME: Final = "99FLR"
+PLANNED_CODES: Final = frozenset({"RESECTED", "ABLATED"})
+"""Modifiers of what a plan takes, in segmentations that were written here."""
 _SCHEMES: Final = frozenset({"SCT", "SRT", "SNM3", "99SDM"})
 
 _LESION: Final = (
@@ -261,7 +264,7 @@ def meaning_of(segment: Segment) -> Meaning | None:
         If code and name contradict each other, or the name could mean several structures
         and there is no code.
     """
-    coded = by_code(segment.types)
+    coded = None if _is_planned(segment) else by_code(segment.types)
     try:
         named = by_name(segment.name)
     except AmbiguousError:
@@ -269,7 +272,7 @@ def meaning_of(segment: Segment) -> Meaning | None:
             raise
         return coded
     if coded is None:
-        return None if _is_elsewhere(segment) else named
+        return None if _is_elsewhere(segment) or _is_planned(segment) else named
     if coded.structure is Structure.LESION:
         return _lesion(segment, coded, named)
     if named is None or named == coded:
@@ -283,6 +286,11 @@ def meaning_of(segment: Segment) -> Meaning | None:
         f"({segment.code}). Say in the case file which mask is what.",
         reason="ambiguous_name",
     )
+
+
+def _is_planned(segment: Segment) -> bool:
+    """Whether it is what a plan takes: coded as liver, but taken for the whole liver it would mislead."""
+    return any(c.scheme == OWN_SCHEME and c.value in PLANNED_CODES for c in segment.types)
 
 
 def _refines(named: Meaning, coded: Meaning) -> bool:

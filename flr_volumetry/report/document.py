@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flr_volumetry.volumetry.nearby import Neighbour, Neighbours
     from flr_volumetry.volumetry.patient import Patient
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 SCHEMA_FILE = "report-1.schema.json"
 VOLUME_FIELDS = (
     "total_ml",
@@ -51,8 +51,8 @@ def report_json(summary: Summary, *, outputs: Sequence[Mapping[str, Any]] = ()) 
     summary : Summary
         The assessed case.
     outputs : sequence of mapping
-        The files written beside it: their `path` relative to the output folder, `sha256`, and for a
-        label map `labels`, what its labels mean.
+        The files written beside it: their `path` relative to the output folder, `sha256`, for a label map
+        `labels`, what its labels mean, and for a DICOM object `dicom`, what it is.
 
     Returns
     -------
@@ -262,6 +262,7 @@ def _lesion(lesion: LesionFacts, beside: Neighbours | None, summary: Summary) ->
     return {
         "number": lesion.number,
         "name": lesion.name,
+        "tracking_uid": summary.lesion_uids.get(lesion.number),
         "ml": _number(lesion.ml, what),
         "ml_interval": _interval(certainty.lesion_interval(summary, lesion), what),
         "longest_diameter_mm": _number(lesion.longest_diameter_mm, what),

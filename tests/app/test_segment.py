@@ -149,7 +149,7 @@ def test_a_nifti_scan_of_any_orientation_gives_nifti_masks_only_and_says_so(thre
     assert page.count("data:image/png;base64,") >= 2
 
 
-def test_a_tilted_series_is_written_as_nifti_only_and_said(threshold, series, tmp_path):
+def test_masks_of_a_tilted_series_lie_frame_by_frame_and_it_is_said(threshold, series, tmp_path):
     folder, _ = series
     tilted = tmp_path / "tilted"
     tilted.mkdir()
@@ -161,9 +161,12 @@ def test_a_tilted_series_is_written_as_nifti_only_and_said(threshold, series, tm
     out = tmp_path / "masks"
     done = flr("segment", tilted, "--out", out, "--backend", "threshold")
     assert done.exit_code == 0, done.stderr
-    assert not (out / "segmentation.dcm").exists()
     said = {c["code"]: c["message"] for c in json.loads((out / "quality.json").read_text())["caveats"]}
-    assert "tilted" in said["no_dicom_seg"]
+    assert "draw them aslant" in said["dicom_tilted"]
+    image = read_image(tilted)
+    assert not image.grid.is_orthogonal
+    drawn = read_structures(out / "segmentation.dcm", grid=image.grid)
+    assert (drawn.liver.voxels == read_mask(out / "masks" / "liver.nii.gz").voxels).all()
 
 
 def test_the_editing_loop_segment_edit_run(threshold, series, copied, tmp_path):

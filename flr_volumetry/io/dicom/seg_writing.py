@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import colorsys
-import io
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from flr_volumetry.anatomy import ROMAN, Structure
-from flr_volumetry.errors import FlrError, OutputError
+from flr_volumetry.errors import OutputError
+from flr_volumetry.io.derived.segments import (
+    ABNORMAL,
+    ANATOMY,
+    LIVER,
+    Coded,
+    Maker,
+    SegmentToWrite,
+    SeriesWords,
+    as_file,
+    binary_dataset,
+)
+from flr_volumetry.io.derived.source import of_stack
+from flr_volumetry.io.derived.uids import new_uid
 from flr_volumetry.io.reading import choose
 from flr_volumetry.io.scan import scan
 from flr_volumetry.io.writing import write_atomically
@@ -22,15 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
-    import pydicom
 
     from flr_volumetry.images import Mask
-    from flr_volumetry.io.dicom.stacks import Stack
 
-ANATOMY: Final = ("91723000", "SCT", "Anatomical Structure")
-ABNORMAL: Final = ("49755003", "SCT", "Morphologically Altered Structure")
-MAX_BYTES: Final = 4 << 30
-"""Masks that need more memory than this at once are not written as one object."""
 _CODED: Final[dict[Structure, tuple[str, str, tuple[int, int, int]]]] = {
     Structure.LIVER: ("10200004", "Liver", (221, 130, 101)),
     Structure.LESION: ("52988006", "Lesion", (253, 226, 67)),
@@ -40,10 +46,11 @@ _CODED: Final[dict[Structure, tuple[str, str, tuple[int, int, int]]]] = {
     Structure.GALLBLADDER: ("28231008", "Gallbladder", (139, 150, 98)),
 }
 """SNOMED CT (clinical base 9.2), and colours near those of 3D Slicer's own list."""
-_SEGMENT_CODES: Final = (
+SEGMENT_CODES: Final = (
     *("71133005", "277956007", "277957003", "277958008"),
     *("277959000", "277960005", "277961009", "277962002"),
 )
+"""SNOMED CT, of the Couinaud segments in order (CID 7170)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,10 +98,25 @@ class MaskToWrite:
         return (red, green, blue)
 
     @property
+    def segment(self) -> SegmentToWrite:
+        """As a segment of a DICOM segmentation."""
+        if self.structure is not Structure.LESION:
+            return SegmentToWrite(self.label, ANATOMY, Coded(*self.code), self.rgb)
+        return SegmentToWrite(
+            self.label,
+            ABNORMAL,
+            Coded(*self.code),
+            self.rgb,
+            region=LIVER,
+            tracking_id=self.label,
+            tracking_uid=new_uid(),
+        )
+
+    @property
     def code(self) -> tuple[str, str, str]:
         """SNOMED CT code of its type: value, scheme, meaning."""
         if self.structure is Structure.SEGMENTS:
-            return (_SEGMENT_CODES[self.number - 1], "SCT", f"Liver segment {ROMAN[self.number]}")
+            return (SEGMENT_CODES[self.number - 1], "SCT", f"Liver segment {ROMAN[self.number]}")
         value, meaning, _ = _CODED[self.structure]
         return (value, "SCT", meaning)
 
@@ -122,6 +144,12 @@ class Algorithm:
     name: str
     version: str
     family: Family = Family.LEARNT
+
+    @property
+    def maker(self) -> Maker:
+        """As a DICOM object names it."""
+        value, meaning = self.family.value
+        return Maker(self.name, self.version, Coded(value, "DCM", meaning), automatic=True)
 
 
 def write_dicom_seg(
@@ -153,8 +181,7 @@ def write_dicom_seg(
     Raises
     ------
     OutputError
-        If the scan is no DICOM series, its gantry was tilted (viewers would draw the masks aslant), the
-        masks lie on another grid, or the file cannot be written.
+        If the scan is no DICOM series, the masks lie on another grid, or the file cannot be written.
     FlrError
         If the scan cannot be read.
     """
@@ -164,110 +191,24 @@ def write_dicom_seg(
             f"{scan_path} is no DICOM series: there are no images for a DICOM segmentation to refer to.",
             reason="not_a_series",
         )
-    stack = found.stack
-    if not stack.grid.is_orthogonal:
-        raise OutputError(
-            f"{scan_path} was taken with a gantry tilted by {stack.grid.tilt_deg:.1f} degrees: viewers draw "
-            "a segmentation of such a scan aslant. The NIfTI files hold the exact place.",
-            reason="tilted",
-        )
     for one in masks:
-        if not one.mask.grid.matches(stack.grid):
+        if not one.mask.grid.matches(found.stack.grid):
             raise OutputError(f"the mask of {one.label} does not lie on the scan's grid", reason="wrong_grid")
-    try:
-        content = _content(stack, masks, algorithm)
-    except FlrError:
-        raise
-    except Exception as error:
-        raise OutputError(
-            f"a DICOM segmentation cannot be made from {scan_path}: {error}", reason="scan_lacks_attributes"
-        ) from error
-    write_atomically(Path(path), [content])
+    source = of_stack(found.stack, str(scan_path))
+    used = [n for n in range(source.grid.shape[2]) if any(m.mask.voxels[..., n].any() for m in masks)]
 
+    def frame(n: int) -> npt.NDArray[np.uint8]:
+        return np.stack([m.mask.voxels[..., n].T for m in masks], axis=-1).astype(np.uint8)
 
-def _content(stack: Stack, masks: Sequence[MaskToWrite], algorithm: Algorithm) -> bytes:
-    import highdicom as hd
-
-    images, frames = _source(stack)
-    used = [n for n in range(len(stack.frames)) if any(m.mask.voxels[..., n].any() for m in masks)]
-    single = len(images) == 1 and len(stack.frames) > 1
-    places = range(frames) if single else range(len(used))
-    rows, columns = stack.grid.shape[1], stack.grid.shape[0]
-    if len(places) * rows * columns * len(masks) > MAX_BYTES:
-        raise OutputError("the masks are too large for one DICOM segmentation", reason="too_large")
-    pixels = np.zeros((len(places), rows, columns, len(masks)), dtype=np.uint8)
-    for place, n in enumerate(used):
-        at = stack.frames[n].index if single else place
-        for m, one in enumerate(masks):
-            pixels[at, ..., m] = one.mask.voxels[..., n].T
-    made = hd.seg.Segmentation(
-        source_images=images if single else [images[n] for n in used],
-        pixel_array=pixels,
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_described(n, one, algorithm) for n, one in enumerate(masks, start=1)],
-        series_instance_uid=hd.UID(),
-        series_number=_series_number(images[0]),
-        sop_instance_uid=hd.UID(),
-        instance_number=1,
-        manufacturer="flr_volumetry",
-        manufacturer_model_name=algorithm.name,
-        software_versions=algorithm.version,
-        device_serial_number="0",
-        content_label="LIVER",
-        content_description="Liver segmentation, research use only",
-        series_description=f"Segmentation by {algorithm.name}"[:64],
+    made = binary_dataset(
+        source,
+        frame,
+        used,
+        [one.segment for one in masks],
+        maker=algorithm.maker,
+        words=SeriesWords(0, f"Segmentation by {algorithm.name}", "LIVER"),
     )
-    buffer = io.BytesIO()
-    made.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def _series_number(image: pydicom.Dataset) -> int:
-    """Return a number beside the scan's own."""
-    return int(image.get("SeriesNumber") or 0) % 9000 + 900
-
-
-def _source(stack: Stack) -> tuple[list[Any], int]:
-    """Return the headers of the scan's images in the order of its slices, and frames in the one file."""
-    import pydicom
-
-    headers = {id(frame.header): frame.header for frame in stack.frames}
-    if 1 < len(headers) < len(stack.frames):
-        raise OutputError(
-            "the scan is spread over several multi-frame files, which one segmentation cannot refer to",
-            reason="several_files",
-        )
-    read: dict[int, Any] = {}
-    for key, header in headers.items():
-        content = io.BytesIO(header.file.read(0, header.file.size))
-        read[key] = pydicom.dcmread(content, stop_before_pixels=True)
-    ordered = [read[id(frame.header)] for frame in stack.frames]
-    if len(headers) == 1:
-        return ordered[:1], int(ordered[0].NumberOfFrames)
-    return ordered, 1
-
-
-def _described(number: int, one: MaskToWrite, algorithm: Algorithm) -> Any:
-    import highdicom as hd
-    from pydicom.sr.coding import Code
-
-    abnormal = one.structure is Structure.LESION
-    value, meaning = algorithm.family.value
-    liver = [Code("10200004", "SCT", "Liver")] if abnormal else None
-    return hd.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=one.label,
-        segmented_property_category=Code(*(ABNORMAL if abnormal else ANATOMY)),
-        segmented_property_type=Code(*one.code),
-        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=algorithm.name, version=algorithm.version, family=Code(value, "DCM", meaning)
-        ),
-        anatomic_regions=liver,
-        display_color=hd.color.CIELabColor.from_rgb(*one.rgb),
-        tracking_uid=hd.UID() if abnormal else None,
-        tracking_id=one.label if abnormal else None,
-    )
+    write_atomically(Path(path), [as_file(made)])
 
 
 def colour_table(masks: Sequence[MaskToWrite]) -> str:
