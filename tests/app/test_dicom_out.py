@@ -200,6 +200,13 @@ def test_key_images_are_the_figures_of_the_report(out):
     assert (key.pixel_array == figure).all()
 
 
+def test_the_encapsulated_document_is_the_report_as_pdf(out):
+    made = pydicom.dcmread(out / "dicom" / "report.dcm")
+    pdf = (out / "report.pdf").read_bytes()
+    assert made.EncapsulatedDocument[: made.EncapsulatedDocumentLength] == pdf
+    assert made.DocumentTitle == "Liver volumetry of sample"
+
+
 def test_the_validators_find_no_error(out):
     """Dciodvfy on each object, dcentvfy on all with the scan, dsrdump on the report."""
     tools = {name: shutil.which(name) for name in ("dciodvfy", "dcentvfy", "dsrdump")}

@@ -161,7 +161,9 @@ def document_object(source: SourceScan, pdf: bytes, *, title: str, maker: Maker,
     made.ContentDate, made.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     made.InstanceCreationDate, made.InstanceCreationTime = made.ContentDate, made.ContentTime
     made.AcquisitionDateTime = ""
-    made.BurnedInAnnotation, made.DocumentTitle = "NO", title[:1024]
+    # A report names its case and the day of the scan.
+    known = source.first.get("PatientIdentityRemoved") != "YES"
+    made.BurnedInAnnotation, made.DocumentTitle = "YES" if known else "NO", title[:1024]
     made.ConceptNameCodeSequence = [_concept()]
     made.MIMETypeOfEncapsulatedDocument = "application/pdf"
     made.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
