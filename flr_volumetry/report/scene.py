@@ -56,6 +56,8 @@ class Surface3D:
 
     Parameters
     ----------
+    key : str
+        A name of its own, without spaces, for files.
     name : str
         For people.
     role : Role
@@ -72,6 +74,7 @@ class Surface3D:
         Of each vertex, where they differ.
     """
 
+    key: str
     name: str
     role: Role
     solid: Solid
@@ -124,7 +127,7 @@ def scene_3d(liver: Liver, partition: Partition) -> Scene3D:
     """
     grid = upright_grid(liver.grid)
     labels, names = _labels(liver, partition, grid)
-    return Scene3D(tuple(_surfaces(liver, partition)), grid, _grey(liver, grid), labels, names)
+    return Scene3D(tuple(surfaces_of(liver, partition)), grid, _grey(liver, grid), labels, names)
 
 
 def upright_grid(grid: Grid) -> Grid:
@@ -196,11 +199,30 @@ def _labels(
     return _onto(labels, liver.grid, grid, order=0), tuple(names)
 
 
-def _surfaces(liver: Liver, partition: Partition) -> Iterator[Surface3D]:
+def surfaces_of(
+    liver: Liver, partition: Partition, *, large: int = LARGE, small: int = SMALL
+) -> Iterator[Surface3D]:
+    """Yield the surfaces of a case: liver, pieces, lesions, vessels and the cut.
+
+    Parameters
+    ----------
+    liver : Liver
+        With its lesions and vessels.
+    partition : Partition
+        Of that liver.
+    large, small : int
+        The most triangles of a large surface, and of a lesion's.
+
+    Yields
+    ------
+    Surface3D
+        Closed but for the cut; pieces of fewer than eight voxels are left out.
+    """
     yield Surface3D(
+        "liver",
         f"Liver, {wording.ml(liver.ml)}",
         Role.LIVER,
-        solid_of(liver.voxels, liver.grid, most_triangles=LARGE),
+        solid_of(liver.voxels, liver.grid, most_triangles=large),
         LIVER_COLOUR,
         0.18,
         shown=True,
@@ -210,20 +232,21 @@ def _surfaces(liver: Liver, partition: Partition) -> Iterator[Surface3D]:
             continue
         look = slices.look_of(piece, partition.grid.voxel_ml)
         stays = piece.kind is PieceKind.REMNANT
-        solid = solid_of(partition.labels == piece.label, partition.grid, most_triangles=LARGE)
+        solid = solid_of(partition.labels == piece.label, partition.grid, most_triangles=large)
         role = Role.REMNANT if stays else Role.GONE
-        yield Surface3D(look.words, role, solid, look.colour, 1.0 if stays else 0.45, shown=stays)
+        key = "remnant" if stays else f"{piece.kind.value}_{piece.label}"
+        yield Surface3D(key, look.words, role, solid, look.colour, 1.0 if stays else 0.45, shown=stays)
     for lesion in liver.lesions:
-        solid = solid_of(lesion.voxels, liver.grid, start=lesion.start, most_triangles=SMALL)
+        solid = solid_of(lesion.voxels, liver.grid, start=lesion.start, most_triangles=small)
         name = f"Lesion {lesion.number}, {wording.ml(solid.ml)}"
-        yield Surface3D(name, Role.LESION, solid, LESION_3D_COLOUR, 1.0, shown=True)
+        yield Surface3D(f"lesion_{lesion.number}", name, Role.LESION, solid, LESION_3D_COLOUR, 1.0, shown=True)
     for vessel in liver.vessels:
         if vessel.structure in VESSELS and bounding_box(vessel.voxels) is not None:
             name, colour = VESSELS[vessel.structure]
-            solid = solid_of(vessel.voxels, liver.grid, most_triangles=LARGE)
-            yield Surface3D(name, Role.VESSEL, solid, colour, 1.0, shown=True)
+            solid = solid_of(vessel.voxels, liver.grid, most_triangles=large)
+            yield Surface3D(vessel.structure.value, name, Role.VESSEL, solid, colour, 1.0, shown=True)
     cut = cut_margins(liver, partition)
     if cut is not None:
         name = "Cut surface, by distance to the nearest lesion" if liver.lesions else "Cut surface"
         colours = cut.colours if liver.lesions else None
-        yield Surface3D(name, Role.CUT, cut.surface, MARGIN_COLOURS[-1][1], 1.0, shown=True, colours=colours)
+        yield Surface3D("cut", name, Role.CUT, cut.surface, MARGIN_COLOURS[-1][1], 1.0, shown=True, colours=colours)
