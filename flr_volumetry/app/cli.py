@@ -46,6 +46,11 @@ ANONYMOUS = click.option(
 PSEUDONYM = click.option(
     "--pseudonym", default="", metavar="TEXT", help="The same, with this in place of name and case id."
 )
+MESHES = click.option(
+    "--meshes/--no-meshes",
+    default=None,
+    help="Write the pieces as STL (LPS, mm) and together as GLB, into the folder meshes. By default not.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,6 +71,7 @@ def main() -> None:
 @DICOM
 @ANONYMOUS
 @PSEUDONYM
+@MESHES
 def run(case_file: Path, out_dir: Path, root: Path | None, series: str | None, **wishes: Any) -> None:
     r"""Measure the remnant of a planned resection, and write the report.
 
@@ -95,6 +101,7 @@ def run(case_file: Path, out_dir: Path, root: Path | None, series: str | None, *
 @DICOM
 @ANONYMOUS
 @PSEUDONYM
+@MESHES
 def demo(out_dir: Path, **wishes: Any) -> None:
     r"""Run the bundled sample patient.
 
@@ -264,10 +271,10 @@ def followup(
     click.echo(f"follow-up: {page}", err=True)
 
 
-def _wished(case: Case, *, dicom: bool | None, anonymous: bool, pseudonym: str) -> Case:
+def _wished(case: Case, *, anonymous: bool, pseudonym: str, **wishes: bool | None) -> Case:
     """Return a case with what the command's options say of its output."""
     hide = False if anonymous or pseudonym else None
-    return case.with_output(dicom=dicom, identifiers=hide, pseudonym=pseudonym or None)
+    return case.with_output(identifiers=hide, pseudonym=pseudonym or None, **wishes)
 
 
 def _run(case: Case, out_dir: Path) -> None:

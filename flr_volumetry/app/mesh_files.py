@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from flr_volumetry.io.meshes import MeshPart, glb_bytes, write_surface
 from flr_volumetry.report.scene import Role, surfaces_of
 from flr_volumetry.report.solids import is_closed
@@ -49,7 +51,9 @@ def write_meshes(folder: Path, liver: Liver, partition: Partition) -> None:
     surfaces = list(_named_apart(surfaces_of(liver, partition, large=LARGE, small=SMALL)))
     for key, surface in surfaces:
         solid = surface.solid
-        write_surface(place / f"{key}.stl", TriangleSurface(solid.vertices_mm, solid.triangles))
+        write_surface(
+            place / f"{key}.stl", TriangleSurface(solid.vertices_mm, solid.triangles.astype(np.int32))
+        )
     (place / SCENE).write_bytes(glb_bytes([_part(s) for _, s in surfaces], "liver and plan"))
     listed = {
         "space": "LPS",

@@ -119,12 +119,14 @@ class OutputSection(Section):
     """The [output] table: what is written beside the report, and whether it says who the patient is.
 
     Without `dicom`, DICOM objects are written where the scan is a DICOM series that they can refer to. A
-    pseudonym stands in for the patient and for the case's id, and implies identifiers = false.
+    pseudonym stands in for the patient and for the case's id, and implies identifiers = false. With
+    `meshes`, the pieces are written as STL and GLB.
     """
 
     dicom: bool | None = None
     identifiers: bool | None = None
     pseudonym: str = ""
+    meshes: bool = False
 
     @model_validator(mode="after")
     def _one_wish(self) -> OutputSection:

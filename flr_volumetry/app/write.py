@@ -20,6 +20,7 @@ from flr_volumetry.app.dicom_out import wanted_dicom, write_dicom
 from flr_volumetry.app.exports import write_row
 from flr_volumetry.app.keepsake import PARTITION, write_keepsake
 from flr_volumetry.app.mask_figures import finding_figures
+from flr_volumetry.app.mesh_files import write_meshes
 from flr_volumetry.errors import OutputError
 from flr_volumetry.images import LabelMap
 from flr_volumetry.io import plan_markups, write_label_map, write_markups
@@ -51,7 +52,8 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
 
     Planes, closed curves and patches of the plan are written as plan.mrk.json, which 3D Slicer opens;
     lesions, vessels and the scan with 2 mm steps as NIfTI, for a later follow-up. Of a scan that is a DICOM
-    series, segmentations, structured report, key images and report are written as DICOM objects too.
+    series, segmentations, structured report, key images and report are written as DICOM objects too; where
+    the case asks for them, the pieces as meshes.
 
     Everything is first written to a folder beside `out_dir` (inside it, where it is a
     mounted volume), which then takes its name: a run that is interrupted leaves the
@@ -102,6 +104,9 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
         markups = plan_markups(carried or outcome.partition.plan)
         if markups:
             write_markups(folder / MARKUPS, markups)
+        if outcome.wishes.meshes:
+            tell("making meshes")
+            write_meshes(folder, outcome.liver, outcome.partition)
         facts = _dicom(folder, objects, outcome) if objects is not None else {}
         document = report_json(outcome.summary, outputs=_listing(folder, outcome, facts))
         _put(folder / REPORT, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -239,7 +239,9 @@ def surfaces_of(
     for lesion in liver.lesions:
         solid = solid_of(lesion.voxels, liver.grid, start=lesion.start, most_triangles=small)
         name = f"Lesion {lesion.number}, {wording.ml(solid.ml)}"
-        yield Surface3D(f"lesion_{lesion.number}", name, Role.LESION, solid, LESION_3D_COLOUR, 1.0, shown=True)
+        yield Surface3D(
+            f"lesion_{lesion.number}", name, Role.LESION, solid, LESION_3D_COLOUR, 1.0, shown=True
+        )
     for vessel in liver.vessels:
         if vessel.structure in VESSELS and bounding_box(vessel.voxels) is not None:
             name, colour = VESSELS[vessel.structure]
@@ -249,4 +251,6 @@ def surfaces_of(
     if cut is not None:
         name = "Cut surface, by distance to the nearest lesion" if liver.lesions else "Cut surface"
         colours = cut.colours if liver.lesions else None
-        yield Surface3D("cut", name, Role.CUT, cut.surface, MARGIN_COLOURS[-1][1], 1.0, shown=True, colours=colours)
+        yield Surface3D(
+            "cut", name, Role.CUT, cut.surface, MARGIN_COLOURS[-1][1], 1.0, shown=True, colours=colours
+        )

@@ -12,7 +12,7 @@ from flr_volumetry.io.meshes import MeshPart, glb_bytes
 
 trimesh = pytest.importorskip("trimesh")
 
-# A box 20 mm wide to the left, 40 mm to the back, 60 mm to the head, its lowest corner at (100, -50, 700) LPS.
+# A box 20 mm to the left, 40 mm to the back and 60 mm to the head of (100, -50, 700) LPS.
 CORNER_MM = np.array([100.0, -50.0, 700.0])
 SIZE_MM = np.array([20.0, 40.0, 60.0])
 
