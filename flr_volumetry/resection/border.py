@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from flr_volumetry.resection.quadrics import Patches, frames, together
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flr_volumetry.images import Box, Grid
+    from flr_volumetry.images import Grid
     from flr_volumetry.resection.blades import Blade
     from flr_volumetry.resection.faces import Faces
 
@@ -49,13 +48,9 @@ class Other:
         On the grid: what lies beyond a border, 0 outside everything. Borders towards different kinds
         meet in edges.
     grid : Grid
-        The liver's.
+        The liver's, or a part of it that holds all that can be the closest, and `looked_at_mm` around it.
     blades : sequence of Blade
         Cuts that bound it, as far as their place is known.
-    region : tuple of slice or None
-        The only box of the grid that is filled in, from multiples of `BLOCK` on; None for all of it.
-    known_mm : float
-        The region holds everything so close to the lesion.
 
     Attributes
     ----------
@@ -67,15 +62,10 @@ class Other:
     kinds: npt.NDArray[np.unsignedinteger[Any]] = field(repr=False)
     grid: Grid
     blades: Sequence[Blade] = ()
-    region: Box | None = None
-    known_mm: float = math.inf
     blocks: Numbers = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        found = _blocks(self.voxels if self.region is None else self.voxels[self.region])
-        if self.region is not None:
-            found = found + [side.start // BLOCK for side in self.region]
-        object.__setattr__(self, "blocks", read_only(found))
+        object.__setattr__(self, "blocks", read_only(_blocks(self.voxels)))
 
 
 def _blocks(voxels: npt.NDArray[np.bool_]) -> Numbers:

@@ -22,8 +22,9 @@ PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 """Of coordinates, for covariances."""
 FEW = 6000
 """Among so many points the distances of all are taken; among more, a tree is asked (measured)."""
-AT_ONCE = 200_000
-"""So many distances fit a processor's cache (measured)."""
+AT_ONCE = 50_000
+"""So many distances fit a processor's cache, and are too few for a linear algebra library to start threads
+for, which costs more than it gains, and on a busy machine many times as much (measured)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ SKEW = 10.0
 """How much more the terms that tell an ellipsoid from a ball are held back than the others."""
 TINY = 1e-12
 PROBED = 24
+WORTH_PROBING = 96
+"""So few patches are sooner tried at every width."""
 WINDOW = 2.2
 """How far a patch looks, in its scale."""
 CLUSTER = 2.5
@@ -123,7 +125,7 @@ def fit_patches(faces: Faces, at: Numbers, grid: Grid, radius_mm: float) -> Patc
     left = np.arange(len(at))
     scales = _scales(radius_mm, float(spacing.max()))
     seen: dict[float, Clusters] = {}
-    start, ellipsoids = _probed(faces, grid, scales, seen) if len(at) else (len(scales), False)
+    start, ellipsoids = _probed(faces, grid, scales, seen) if len(at) > WORTH_PROBING else (0, True)
     for scale in scales[start:]:
         clusters = seen.get(scale) or clustered(faces, scale / CLUSTER, grid)
         plan = _Plan(clusters, scale, ellipsoids, grid)

@@ -38,21 +38,27 @@ def forward(vertices: Points, triangles: Ints) -> Points:
     vertex, triangle = triangles.ravel(), np.tile(np.arange(triangles.shape[1]), 3)
     steps = np.zeros_like(vertices)
     for axis in range(3):
-        steps[axis] = np.bincount(vertex, across[axis][triangle], vertices.shape[1])
+        steps[axis] = np.bincount(vertex, np.tile(across[axis], 3), vertices.shape[1])
     length = np.sqrt((steps**2).sum(axis=0))
     steps /= np.where(length > 0, length, 1)
     across /= np.where(size > 0, size, 1)
-    vertex, triangle = vertex[size[triangle] > 0], triangle[size[triangle] > 0]
-    gain = (steps[:, vertex] * across[:, triangle]).sum(axis=0)
+    sound = np.flatnonzero(np.tile(size > 0, 3))
+    vertex, triangle = vertex.take(sound), triangle.take(sound)
+    gain = _gain(steps, across, vertex, triangle)
     if gain.min(initial=1.0) > SMOOTH:
         return steps
     least = _least(gain, vertex, steps.shape[1])
     if (least < SHARP).any():
         some = least[vertex] < SHARP
         _mend(steps, across, vertex[some], triangle[some])
-        gain = (steps[:, vertex] * across[:, triangle]).sum(axis=0)
+        gain = _gain(steps, across, vertex, triangle)
         least = _least(gain, vertex, steps.shape[1])
     return np.asarray(steps / np.maximum(least, SHARP))
+
+
+def _gain(steps: Points, across: Points, vertex: Ints, triangle: Ints) -> Points:
+    """How far each triangle comes forward at each of its vertices."""
+    return np.asarray(sum(s.take(vertex) * a.take(triangle) for s, a in zip(steps, across, strict=True)))
 
 
 def _least(gain: Points, vertex: Ints, count: int) -> Points:
@@ -65,7 +71,7 @@ def _least(gain: Points, vertex: Ints, count: int) -> Points:
 def _mend(steps: Points, across: Points, vertex: Ints, triangle: Ints) -> None:
     """Turn the steps of sharp vertices towards the triangle that comes forward least, again and again."""
     for _ in range(FOLD_ROUNDS):
-        gain = (steps[:, vertex] * across[:, triangle]).sum(axis=0)
+        gain = _gain(steps, across, vertex, triangle)
         order = np.argsort(gain, kind="stable")
         worst = order[np.unique(vertex[order], return_index=True)[1]]
         worst = worst[gain[worst] < SHARP]

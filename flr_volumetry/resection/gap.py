@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flr_volumetry.errors import GridError
-from flr_volumetry.resection.border import BLOCK, Other, border_patches, looked_at_mm, on_cut
+from flr_volumetry.resection.border import BLOCK, Other, border_patches, on_cut
 from flr_volumetry.resection.faces import faces_of, thinned
 from flr_volumetry.resection.fitting import fit_patches
 from flr_volumetry.resection.points import closest, excess, not_further_than
@@ -67,7 +67,7 @@ def gap(lesion: Lesion, other: Other, *, surface: Patches | None = None) -> Gap 
     Returns
     -------
     Gap or None
-        None if the mask is empty, or too little of it is known to tell.
+        None if the mask is empty.
 
     Notes
     -----
@@ -84,8 +84,6 @@ def gap(lesion: Lesion, other: Other, *, surface: Patches | None = None) -> Gap 
     if not len(theirs):
         return None
     nearest = closest(mine.middles_mm, theirs.middles_mm)[0]
-    if nearest + slack + looked_at_mm(grid) > other.known_mm:
-        return None
     at = thinned(mine, grid) if surface is None else np.arange(0)
     points = mine.middles_mm[at] if surface is None else surface.points_mm
     some, near = _hopeful(points, mine.middles_mm, theirs.middles_mm, nearest + slack)

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 
+HALF = 32
+"""Bits of a whole number that holds two, the first of them the higher half."""
+BLOCK = 4
+"""Voxels along each edge of the blocks by which triangles far from the liver are left out."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretches:
@@ -82,15 +87,46 @@ class LiverLines:
         The liver, each stretch as long as can be.
     beside : tuple of (2, p) int64 ndarray, read-only
         Pairs of stretches that share columns: in rows next to each other, and in slices.
+    below : (a, b, c) int32 ndarray, read-only
+        How many of the blocks that hold liver, `BLOCK` voxels along each axis, have lower indices.
     """
 
     box: Box
     grid: Grid
     solid: Stretches
     beside: tuple[Ints, Ints] = field(repr=False)
+    below: npt.NDArray[np.int32] = field(repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "beside", tuple(read_only(pairs) for pairs in self.beside))
+        object.__setattr__(self, "below", read_only(self.below))
+
+    def reached(self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Which boxes come near the liver.
+
+        Parameters
+        ----------
+        low, high : (3, n) float64 ndarray
+            Ends of the boxes along each axis, as indices of the grid.
+
+        Returns
+        -------
+        (n,) bool ndarray
+            False only for those with no liver voxel in them or next to them.
+        """
+        blocks = np.asarray(self.below.shape)[:, None] - 1
+        step = np.asarray(self.below.strides)[:, None] // self.below.itemsize
+        # Whole blocks from 0 on: to cut the fraction off is to round down.
+        first = (np.clip((low - 1) / BLOCK, 0, blocks).astype(np.int32) * step).astype(np.int32)
+        after = (np.clip((high + 1) / BLOCK + 1, 0, blocks).astype(np.int32) * step).astype(np.int32)
+        flat = self.below.ravel()
+        held = np.zeros(low.shape[1], dtype=np.int32)
+        for i, one in ((first[0], -1), (after[0], 1)):
+            for j, two in ((first[1], -one), (after[1], one)):
+                place = i + j
+                part = flat.take(place + after[2]) - flat.take(place + first[2])
+                held += two * part
+        return np.asarray(held > 0)
 
     def holds(self, index: Ints) -> npt.NDArray[np.bool_]:
         """Which voxels are liver.
@@ -173,7 +209,23 @@ def _linked(box: Box, grid: Grid, line: Ints, begin: Ints, end: Ints) -> LiverLi
         first = np.searchsorted(line * (width + 1) + end, across + begin[one], side="right")
         last = np.searchsorted(line * (width + 1) + begin, across + end[one], side="left")
         beside.append(np.stack([np.repeat(one, last - first), _ranges(first, last)]))
-    return LiverLines(box, grid, Stretches(line, begin, end, pointer), (beside[0], beside[1]))
+    solid = Stretches(line, begin, end, pointer)
+    return LiverLines(box, grid, solid, (beside[0], beside[1]), _blocks_below(solid, grid))
+
+
+def _blocks_below(solid: Stretches, grid: Grid) -> npt.NDArray[np.int32]:
+    columns, rows, slices = (-(-n // BLOCK) for n in grid.shape)
+    height = grid.shape[1]
+    before = (solid.line // height // BLOCK * rows + solid.line % height // BLOCK) * (columns + 1)
+    size = slices * rows * (columns + 1)
+    steps = np.bincount(before + solid.begin // BLOCK, minlength=size)
+    steps -= np.bincount(before + (solid.end - 1) // BLOCK + 1, minlength=size)
+    held = np.cumsum(steps.reshape(slices, rows, columns + 1), axis=2)[:, :, :-1] > 0
+    below = np.zeros((columns + 1, rows + 1, slices + 1), dtype=np.int32)
+    below[1:, 1:, 1:] = held.T
+    for axis in range(3):
+        np.cumsum(below, axis=axis, out=below)
+    return below
 
 
 def _ranges(first: Ints, last: Ints) -> Ints:
@@ -234,7 +286,9 @@ def divided(solid: Stretches, of: Ints, column: Ints) -> tuple[Stretches, Ints]:
     return Stretches(line, begin, end, first[solid.pointer]), first
 
 
-def side_by_side(parts: Stretches, first: Ints, pairs: Ints) -> tuple[Ints, Ints, Ints]:
+def side_by_side(
+    parts: Stretches, first: Ints, pairs: Ints, side: npt.NDArray[np.int8] | None = None
+) -> tuple[Ints, Ints, Ints]:
     """Find which parts of stretches lie beside each other.
 
     Parameters
@@ -245,6 +299,9 @@ def side_by_side(parts: Stretches, first: Ints, pairs: Ints) -> tuple[Ints, Ints
         Which part is the first of each stretch.
     pairs : (2, p) int64 ndarray
         Stretches that share columns.
+    side : (n,) int8 ndarray or None
+        On which side of something each part lies, 1 or -1, 0 where that is not known; two parts known
+        to lie on the same side are left out.
 
     Returns
     -------
@@ -253,16 +310,45 @@ def side_by_side(parts: Stretches, first: Ints, pairs: Ints) -> tuple[Ints, Ints
     shared : (q,) int64 ndarray
         How many.
     """
+    one, other = _all_with_all(first, pairs) if side is None else _unlike(first, pairs, side)
+    shared = np.minimum(parts.end.take(one), parts.end.take(other))
+    shared -= np.maximum(parts.begin.take(one), parts.begin.take(other))
+    (kept,) = np.nonzero(shared > 0)
+    return one.take(kept), other.take(kept), shared.take(kept)
+
+
+def _unlike(first: Ints, pairs: Ints, side: npt.NDArray[np.int8]) -> tuple[Ints, Ints]:
+    """Parts of the one stretch with parts of the other not known to be on the same side, in order."""
+    counts = np.diff(first)
+    here, there = (counts.take(some) for some in pairs)
+    begin = first.take(pairs[0]), first.take(pairs[1])
+    few = np.maximum(here, there) <= 2
+    found = []
+    # Nearly all are cut in two at most: no need to write all out before most are left out.
+    for one, other, some in (
+        (0, 0, few),
+        (1, 0, few & (here == 2)),
+        (0, 1, few & (there == 2)),
+        (1, 1, (here == 2) & (there == 2)),
+    ):
+        (at,) = np.nonzero(some)
+        found.append((begin[0].take(at) + one, begin[1].take(at) + other))
+    found.append(_all_with_all(first, np.compress(~few, pairs, axis=1)))
+    packed = []
+    for one, other in found:
+        (at,) = np.nonzero(side.take(one) * side.take(other) <= 0)
+        packed.append(one.take(at) << HALF | other.take(at))
+    both = np.concatenate(packed)
+    both.sort()
+    return both >> HALF, both & ((1 << HALF) - 1)
+
+
+def _all_with_all(first: Ints, pairs: Ints) -> tuple[Ints, Ints]:
+    """Every part of the one stretch with every part of the other, in order."""
     one, other = pairs
     counts = np.diff(first)
     here, there = counts.take(one), counts.take(other)
-    # Every part of the one, with every part of the other.
-    begin = first.take(other)
-    each = np.repeat(begin, here)
+    each = np.repeat(first.take(other), here)
     wide = np.repeat(there, here)
-    one = np.repeat(_ranges(first.take(one), first.take(one) + here), wide)
-    other = _ranges(each, each + wide)
-    shared = np.minimum(parts.end.take(one), parts.end.take(other))
-    shared -= np.maximum(parts.begin.take(one), parts.begin.take(other))
-    kept = shared > 0
-    return one[kept], other[kept], shared[kept]
+    start = first.take(one)
+    return np.repeat(_ranges(start, start + here), wide), _ranges(each, each + wide)

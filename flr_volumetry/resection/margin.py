@@ -107,8 +107,14 @@ def margins(
     )
     least = own_zones(partition.plan)
     return tuple(
-        margin_to(lesion, other, stage_of, given.get(lesion.number), least)
-        or unbounded(lesion, other, stage_of)
+        margin_to(
+            lesion,
+            np.bincount(partition.labels[lesion.box][lesion.voxels]),
+            other,
+            stage_of,
+            surface=given.get(lesion.number),
+            least_mm=least.get(lesion.number, 0.0),
+        )
         for lesion in liver.lesions
     )
 
@@ -134,61 +140,44 @@ def stages_of(pieces: Sequence[Piece]) -> npt.NDArray[np.int64]:
 
 def margin_to(
     lesion: Lesion,
-    other: Other,
+    held: npt.NDArray[np.int64],
+    other: Other | None,
     stage_of: npt.NDArray[np.int64],
+    *,
     surface: Patches | None,
-    least: Mapping[int, float],
-) -> LesionMargin | None:
+    least_mm: float,
+) -> LesionMargin:
     """Measure how far a lesion lies from what stays.
 
     Parameters
     ----------
     lesion : Lesion
         In its own box.
-    other : Other
-        What stays, and as its kinds the labels of the partition.
+    held : (n,) int64 ndarray
+        How many of its voxels have each label of the partition, from 0 on.
+    other : Other or None
+        What stays, and as its kinds the labels of the partition, on the grid of the lesion's box; None if
+        nothing does.
     stage_of : (256,) int64 ndarray
         The stage of each label.
     surface : Patches or None
         Of the lesion, if it is at hand.
-    least : mapping of int to float
-        Margins within which nothing stays, as of `own_zones`.
-
-    Returns
-    -------
-    LesionMargin or None
-        None if nothing stays, or too little of what stays is known to tell.
-    """
-    labels = other.kinds[lesion.box][lesion.voxels]
-    remaining = int(np.count_nonzero(labels == REMNANT))
-    if remaining:
-        return LesionMargin(lesion.number, 0.0, None, remaining, 0)
-    at = gap(lesion, other, surface=surface)
-    if at is None:
-        return None
-    mm = max(at.mm, least.get(lesion.number, 0.0))
-    return LesionMargin(lesion.number, mm, at.lesion_mm, 0, int(stage_of[labels].max()), at.other_mm)
-
-
-def unbounded(lesion: Lesion, other: Other, stage_of: npt.NDArray[np.int64]) -> LesionMargin:
-    """Return the margin of a lesion where nothing stays.
-
-    Parameters
-    ----------
-    lesion : Lesion
-        In its own box.
-    other : Other
-        As for `margin_to`.
-    stage_of : (256,) int64 ndarray
-        The stage of each label.
+    least_mm : float
+        The margin within which nothing stays, as of `own_zones`.
 
     Returns
     -------
     LesionMargin
-        Infinite.
+        Infinite if nothing stays.
     """
-    stage = int(stage_of[other.kinds[lesion.box][lesion.voxels]].max())
-    return LesionMargin(lesion.number, math.inf, None, 0, stage)
+    remaining = int(held[REMNANT]) if len(held) > REMNANT else 0
+    if remaining:
+        return LesionMargin(lesion.number, 0.0, None, remaining, 0)
+    stage = int(stage_of[np.flatnonzero(held)].max())
+    at = gap(lesion, other, surface=surface) if other else None
+    if at is None:
+        return LesionMargin(lesion.number, math.inf, None, 0, stage)
+    return LesionMargin(lesion.number, max(at.mm, least_mm), at.lesion_mm, 0, stage, at.other_mm)
 
 
 def own_zones(plan: ResectionPlan) -> dict[int, float]:

@@ -11,7 +11,15 @@ import numpy.typing as npt
 from flr_volumetry.images import read_only
 from flr_volumetry.resection.front import forward
 from flr_volumetry.resection.leaks import contradiction, miss
-from flr_volumetry.resection.lines import LiverLines, Stretches, divided, lines_of, painted, side_by_side
+from flr_volumetry.resection.lines import (
+    HALF,
+    LiverLines,
+    Stretches,
+    divided,
+    lines_of,
+    painted,
+    side_by_side,
+)
 from flr_volumetry.resection.nearest import Nearest, near_part
 from flr_volumetry.resection.raster import LatticeMesh, around, crossings_along, normals_of
 from flr_volumetry.resection.sheet import Sheet, sheet_of
@@ -124,19 +132,20 @@ def surface_parts(surface: Surface, lines: LiverLines) -> SurfaceParts:
     sheet = sheet_of(surface, lines)
     cut = _Cut(sheet, lines, _lattice(sheet, lines))
     parts, first, sides = cut.along_rows()
-    joined = [cut.across(axis, parts, first, sides) for axis in (1, 2)]
-    number, count = _connected(len(parts.line), _telling(joined, sides))
+    crossed = [cut.across(axis, parts, sides) for axis in (1, 2)]
+    # Two parts known to be on the same side tell nothing new of each other.
+    side = sides[0].astype(np.int8) - sides[1]
+    number, count = _connected(len(parts.line), cut.joined(crossed, parts, first, side))
     stays, goes = (np.bincount(number, weights=side, minlength=count) > 0 for side in sides)
     if (stays & goes).any():
-        number, count = _connected(len(parts.line), joined)
+        number, count = _connected(len(parts.line), cut.joined(crossed, parts, first))
         stays, goes = (np.bincount(number, weights=side, minlength=count) > 0 for side in sides)
         raise contradiction(sheet, lines, parts, (stays & goes)[number], sides)
     untouched = ~(stays | goes)
     if untouched.any():
-        if untouched.all() and sheet.facing > 0:
-            raise miss(sheet, lines)
         goes[untouched] = _beyond_nearest(sheet, lines, parts, number, untouched)
-        if sheet.facing < 0 and not (stays | goes).any():
+        # A sheet may run between two parts of a liver; a closed surface may hold all of it.
+        if untouched.all() and (not goes.any() or (sheet.facing > 0 and goes.all())):
             raise miss(sheet, lines)
     return SurfaceParts(lines, parts, goes[number])
 
@@ -147,7 +156,9 @@ def _lattice(sheet: Sheet, lines: LiverLines) -> LatticeMesh:
     vertices = np.ascontiguousarray(sheet.vertices_mm.T)
     to_index = np.linalg.inv(lines.grid.affine)
     corners = to_index[:3, :3] @ vertices + to_index[:3, 3:]
-    triangles = np.ascontiguousarray(triangles[:, around(corners, triangles, lines.grid.shape)])
+    triangles = np.compress(around(corners, triangles, lines.grid.shape), triangles, axis=1)
+    at = np.stack([axis.take(triangles) for axis in corners])
+    triangles = np.compress(lines.reached(at.min(axis=1), at.max(axis=1)), triangles, axis=1)
     hair = forward(vertices, triangles) * (sheet.facing * ON_SURFACE_MM)
     corners += to_index[:3, :3] @ hair
     return LatticeMesh(corners, triangles, normals_of(corners, triangles))
@@ -176,26 +187,42 @@ class _Cut:
         goes[behind - (sign < 0)] = True
         return parts, first, (stays, goes)
 
-    def across(
-        self, axis: int, parts: Stretches, first: Ints, sides: tuple[Flags, Flags]
-    ) -> tuple[Ints, Ints]:
-        """Pairs of parts in neighbouring rows or slices with a way between them that nothing crosses."""
+    def across(self, axis: int, parts: Stretches, sides: tuple[Flags, Flags]) -> tuple[Ints, Ints]:
+        """Mark the parts in neighbouring rows or slices that the surface lies between.
+
+        Those parts, each pair as one number and in order, and how many ways between them are crossed.
+        """
         stays, goes = sides
         line, column, sign = self._net(axis)
         low = parts.at(line, column)
         high = parts.at(line + (1 if axis == 1 else self.lines.grid.shape[1]), column)
-        kept = (low >= 0) & (high >= 0)
-        low, high, sign = low[kept], high[kept], sign[kept]
-        stays[np.where(sign > 0, low, high)] = True
-        goes[np.where(sign > 0, high, low)] = True
-        one, other, shared = side_by_side(parts, first, self.lines.beside[axis - 1])
-        # Both are in order of the parts, as the crossings are in order of their lines and columns.
-        key = low * len(parts.line) + high
+        kept = np.flatnonzero((low >= 0) & (high >= 0))
+        low, high, forward = low.take(kept), high.take(kept), sign.take(kept) > 0
+        stays[np.where(forward, low, high)] = True
+        goes[np.where(forward, high, low)] = True
+        # In order of the parts, as the crossings are in order of their lines and columns.
+        key = low << HALF | high
         begins = np.flatnonzero(np.diff(key, prepend=-1))
-        at = np.searchsorted(one * len(parts.line) + other, key[begins])
-        shared[at] -= np.diff(np.append(begins, len(key)))
-        open_between = shared > 0
-        return one[open_between], other[open_between]
+        return key.take(begins), np.diff(np.append(begins, len(key)))
+
+    def joined(
+        self,
+        crossed: list[tuple[Ints, Ints]],
+        parts: Stretches,
+        first: Ints,
+        side: npt.NDArray[np.int8] | None = None,
+    ) -> list[tuple[Ints, Ints]]:
+        """Pairs of parts in neighbouring rows, and slices, with a way between them that nothing crosses."""
+        found = []
+        for (key, often), beside in zip(crossed, self.lines.beside, strict=True):
+            one, other, shared = side_by_side(parts, first, beside, side)
+            pair = one << HALF | other
+            at = np.searchsorted(pair, key)
+            known = np.flatnonzero(np.append(pair, -1).take(at) == key)
+            shared[at.take(known)] -= often.take(known)
+            (ways,) = np.nonzero(shared > 0)
+            found.append((one.take(ways), other.take(ways)))
+        return found
 
     def _net(self, axis: int) -> tuple[Ints, Ints, Ints]:
         """Ways between neighbours along an axis that the surface crosses, all told, and which way.
@@ -220,13 +247,6 @@ class _Cut:
             key, sign = key[first[sign != 0]], sign[sign != 0]
         line, column = np.divmod(key, width)
         return line, column, sign
-
-
-def _telling(joined: list[tuple[Ints, Ints]], sides: tuple[Flags, Flags]) -> list[tuple[Ints, Ints]]:
-    """Leave out pairs of parts that are known to be on the same side: they tell nothing new."""
-    side = sides[0].astype(np.int8) - sides[1]
-    new = [side.take(one) * side.take(other) <= 0 for one, other in joined]
-    return [(one[some], other[some]) for (one, other), some in zip(joined, new, strict=True)]
 
 
 def _connected(count: int, joined: list[tuple[Ints, Ints]]) -> tuple[Ints, int]:

@@ -217,17 +217,20 @@ def near_part(sheet: Sheet, points_mm: Points) -> Sheet:
     """
     if len(points_mm) > A_FEW:
         return sheet
-    one, two, three = np.ascontiguousarray(sheet.triangles.T, dtype=np.intp)
+    one, two, three = np.ascontiguousarray(sheet.triangles.T)
     columns = [np.ascontiguousarray(column) for column in sheet.vertices_mm.T]
-    corners = [[x.take(a) for a in (one, two, three)] for x in columns]
-    longest = max(float(sum((x[n] - x[n - 1]) ** 2 for x in corners).max()) for n in range(3))
     beside = np.zeros(len(sheet.vertices_mm), dtype=bool)
     for point in points_mm:
-        far = np.sqrt(sum((x - at) ** 2 for x, at in zip(columns, point, strict=True)))
-        # The nearest triangle has a corner no further than that, and its neighbours decide the side.
-        close = far <= far.min() + np.sqrt(longest)
-        some = sheet.triangles[close[one] | close[two] | close[three]]
+        away = [column - at for column, at in zip(columns, point, strict=True)]
+        near = np.sqrt(sum(x * x for x in away).min())
+        # The nearest triangle comes at least as near, so that it is not all to one side of that cube.
+        sides = np.zeros(len(beside), dtype=np.uint8)
+        for axis, x in enumerate(away):
+            sides |= (x < -near).view(np.uint8) << (2 * axis)
+            sides |= (x > near).view(np.uint8) << (2 * axis + 1)
+        some = sheet.triangles[(sides.take(one) & sides.take(two) & sides.take(three)) == 0]
         feet, _ = _feet(np.broadcast_to(point, (len(some), 3)), sheet.vertices_mm[some])
+        # Its neighbours decide the side.
         beside[some[np.argmin(((feet - point) ** 2).sum(axis=1))]] = True
     kept = sheet.triangles[beside[one] | beside[two] | beside[three]]
     used, number = np.unique(kept, return_inverse=True)

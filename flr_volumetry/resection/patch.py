@@ -79,9 +79,15 @@ def _corners(control: Points, weights: Points | None, steps: tuple[int, int]) ->
     """Points of a patch at even steps through its spans."""
     along, across = (_basis(n, s) for n, s in zip(control.shape[:2], steps, strict=True))
     if weights is None:
-        return np.asarray(np.einsum("ai,ijx,bj->abx", along, control, across, optimize=True))
-    lifted = np.einsum("ai,ijx,bj->abx", along, control * weights[..., None], across, optimize=True)
+        return _blended(along, control, across)
+    lifted = _blended(along, control * weights[..., None], across)
     return np.asarray(lifted / (along @ weights @ across.T)[..., None])
+
+
+def _blended(along: Points, control: Points, across: Points) -> Points:
+    """Weigh control points along either edge, and add them up."""
+    points = np.stack([along @ net @ across.T for net in np.moveaxis(control, 2, 0)])
+    return np.ascontiguousarray(np.moveaxis(points, 0, 2))
 
 
 def _sagitta(corners: Points) -> Points:

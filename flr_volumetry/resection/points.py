@@ -22,6 +22,8 @@ WIDEST_GAP_DEG = 18.0
 COARSE = 7
 FIRST_BATCH = 64
 MOST_PAIRS = 2_000_000
+PAIRS_AT_ONCE = 20_000
+"""So many distances fit a processor's cache."""
 
 
 def closest(ours: Points, theirs: Points) -> tuple[float, int]:
@@ -42,19 +44,27 @@ def closest(ours: Points, theirs: Points) -> tuple[float, int]:
     Notes
     -----
     The largest excess of one of theirs over our supports is a lower bound of its
-    distance. Theirs are asked in order of that bound, until it passes the best answer.
+    distance. A first answer leaves out those of theirs, and then of ours, that are
+    further for certain. Theirs are asked in order of that bound, until it passes the
+    best answer.
     """
     bound = excess(ours, theirs)
     best, at = _nearest(ours, theirs[[int(np.argmin(bound))]], math.inf)
     hopeful = theirs[bound <= best]
-    bound = excess(ours, hopeful, DIRECTIONS)
+    (facing,) = np.nonzero(excess(hopeful, ours) <= best)
+    near = ours[facing]
+    bound = excess(near, hopeful, DIRECTIONS)
+    if len(near) * np.count_nonzero(bound <= best) > MOST_PAIRS:
+        # Surfaces side by side: nearly all are as close, and a bound tells them not apart.
+        distance, index = _by_tree(near, hopeful[bound <= best], best)
+        return (distance, int(facing[index])) if distance < best else (best, at)
     order = np.argsort(bound)
     hopeful, bound = hopeful[order], bound[order]
     done, size = 0, FIRST_BATCH
     while done < len(hopeful) and bound[done] <= best:
-        distance, index = _nearest(ours, hopeful[done : done + size], best)
+        distance, index = _nearest(near, hopeful[done : done + size], best)
         if distance < best:
-            best, at = distance, index
+            best, at = distance, int(facing[index])
         done, size = done + size, size * 2
     return best, at
 
@@ -93,11 +103,30 @@ def excess(
     (n,) float64 ndarray
         One for each of theirs; negative inside the hull of ours.
     """
-    columns = np.ascontiguousarray(theirs.T)
+    mine, columns = np.ascontiguousarray(ours.T), np.ascontiguousarray(theirs.T)
     bound = np.full(len(theirs), -np.inf)
     for direction in directions:
-        np.maximum(bound, direction @ columns - (ours @ direction).max(), out=bound)
+        np.maximum(bound, _along(columns, direction) - _along(mine, direction).max(), out=bound)
     return bound
+
+
+def _along(columns: Points, direction: Points) -> Points:
+    """Places of points along a direction; summed here, as a product of few columns is not worth threads."""
+    (x, y, z), (u, v, w) = columns, direction
+    place = u * x
+    place += v * y
+    place += w * z
+    return np.asarray(place)
+
+
+def _by_tree(ours: Points, theirs: Points, limit: float) -> tuple[float, int]:
+    """Smallest distance between two sets, if it is below the limit, and which of ours it is."""
+    from scipy.spatial import cKDTree
+
+    found = cKDTree(ours).query(theirs, distance_upper_bound=limit)
+    distances, index = np.asarray(found[0]), np.asarray(found[1])
+    first = int(np.argmin(distances))
+    return float(distances[first]), int(index[first])
 
 
 def _nearest(ours: Points, batch: Points, limit: float) -> tuple[float, int]:
@@ -106,10 +135,14 @@ def _nearest(ours: Points, batch: Points, limit: float) -> tuple[float, int]:
     spread = float(np.linalg.norm(batch - middle, axis=1).max())
     near = np.flatnonzero(np.linalg.norm(ours - middle, axis=1) <= limit + spread)
     best, at = math.inf, 0
-    rows = max(1, MOST_PAIRS // max(1, len(near)))
+    mine, theirs = np.ascontiguousarray(ours[near].T), np.ascontiguousarray(batch.T)
+    rows = max(1, PAIRS_AT_ONCE // max(1, len(near)))
     for start in range(0, len(batch) if len(near) else 0, rows):
-        gaps = batch[start : start + rows, None, :] - ours[None, near, :]
-        squared = np.einsum("ijk,ijk->ij", gaps, gaps)
+        squared = np.zeros((min(rows, len(batch) - start), len(near)))
+        for axis in range(3):
+            apart = np.subtract.outer(theirs[axis, start : start + rows], mine[axis])
+            apart *= apart
+            squared += apart
         flat = int(np.argmin(squared))
         distance = math.sqrt(squared.flat[flat])
         if distance < best:

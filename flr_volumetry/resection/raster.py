@@ -52,8 +52,9 @@ def normals_of(corners: Points, triangles: Ints) -> Points:
     (3, m) float64 ndarray
         Along each axis.
     """
-    a, b, c = (corners[:, triangles[n]] for n in range(3))
-    u, v = b - a, c - a
+    one, two, three = triangles
+    u = [axis.take(two) - axis.take(one) for axis in corners]
+    v = [axis.take(three) - axis.take(one) for axis in corners]
     return np.stack([u[(n + 1) % 3] * v[(n + 2) % 3] - u[(n + 2) % 3] * v[(n + 1) % 3] for n in range(3)])
 
 
@@ -129,60 +130,71 @@ def crossings_along(axis: int, mesh: LatticeMesh, shape: tuple[int, int, int]) -
     height = np.ceil(mesh.corners[c]).clip(-1, shape[c] + 1).astype(np.int64)
     some, ends, turns = _upright(mesh.triangles, height, shape[c])
     low, middle, high = ends
-    filled, line = _counted(height[low].clip(0), height[high].clip(None, shape[c]))
+    filled, line = _counted(height.take(low).clip(0), height.take(high).clip(None, shape[c]))
     start = _meets(mesh, b, c, (low, high), filled, line)
-    lower = line < height[middle][filled]
+    lower = line < height.take(middle).take(filled)
     bend = np.where(lower, 0, len(low)) + filled
     edges = np.concatenate([low, middle]), np.concatenate([middle, high])
     stop = _meets(mesh, b, c, edges, bend, line)
     begin, end = (np.ceil(side).clip(0, shape[b]).astype(np.int64) for side in (start, stop))
-    forward = np.where(end > begin, turns[filled], -turns[filled])
+    turn = turns.take(filled)
+    forward = np.where(end > begin, turn, -turn)
     hit, place = _counted(np.minimum(begin, end), np.maximum(begin, end))
-    at = _depths(mesh, axis, some, filled[hit], (place, line[hit]))
-    return Crossings((place, line[hit]), at, forward[hit])
+    across = place, line.take(hit)
+    at = _depths(mesh, axis, some, filled.take(hit), across)
+    return Crossings(across, at, forward.take(hit))
 
 
 def _upright(triangles: Ints, height: Ints, limit: int) -> tuple[Ints, tuple[Ints, Ints, Ints], Ints]:
     """Those triangles that a line passes through, their corners by height, and 1 for an even exchange."""
-    one, two, three = (height[corner] for corner in triangles)
+    one, two, three = (height.take(corner) for corner in triangles)
     lowest = np.minimum(np.minimum(one, two), three)
     highest = np.maximum(np.maximum(one, two), three)
     (some,) = np.nonzero((lowest < highest) & (lowest < limit) & (highest > 0))
-    corners = [corner[some] for corner in triangles]
-    turns = np.ones(len(some), dtype=np.int64)
+    corners = [corner.take(some) for corner in triangles]
+    heights = [each.take(some) for each in (one, two, three)]
+    odd = np.zeros(len(some), dtype=bool)
     for a, b in ((0, 1), (1, 2), (0, 1)):
-        over = height[corners[a]] > height[corners[b]]
-        low, high = np.where(over, corners[b], corners[a]), np.where(over, corners[a], corners[b])
-        corners[a], corners[b] = low, high
-        turns[over] *= -1
-    return some, (corners[0], corners[1], corners[2]), turns
+        over = heights[a] > heights[b]
+        for pair in (corners, heights):
+            pair[a], pair[b] = np.where(over, pair[b], pair[a]), np.where(over, pair[a], pair[b])
+        odd ^= over
+    return some, (corners[0], corners[1], corners[2]), np.where(odd, -1, 1)
 
 
 def _counted(first: Ints, last: Ints) -> tuple[Ints, Ints]:
     """Which of the ranges from each first to below each last, and their numbers one after the other."""
     counts = np.maximum(last - first, 0)
     of = np.repeat(np.arange(len(counts)), counts)
-    return of, np.arange(len(of)) + (first - np.cumsum(counts) + counts)[of]
+    number = (first - np.cumsum(counts) + counts).take(of)
+    number += np.arange(len(of))
+    return of, number
 
 
 def _meets(mesh: LatticeMesh, b: int, c: int, edges: tuple[Ints, Ints], of: Ints, line: Ints) -> Points:
     """Where edges, from the lower to the higher end, meet lines."""
     start, stop = edges
-    from_b, from_c = mesh.corners[b][start], mesh.corners[c][start]
-    rise = mesh.corners[c][stop] - from_c
-    slope = (mesh.corners[b][stop] - from_b) / np.where(rise > 0, rise, 1)
-    return np.asarray(from_b[of] + (line - from_c[of]) * slope[of])
+    from_b, from_c = mesh.corners[b].take(start), mesh.corners[c].take(start)
+    rise = mesh.corners[c].take(stop) - from_c
+    slope = (mesh.corners[b].take(stop) - from_b) / np.where(rise > 0, rise, 1)
+    met = line - from_c.take(of)
+    met *= slope.take(of)
+    met += from_b.take(of)
+    return np.asarray(met)
 
 
 def _depths(mesh: LatticeMesh, axis: int, some: Ints, of: Ints, across: tuple[Ints, Ints]) -> Points:
     """Where lines meet the planes of triangles, not beyond their corners."""
     b, c = (axis + 1) % 3, (axis + 2) % 3
-    along = [mesh.corners[axis][corner[some]] for corner in mesh.triangles]
-    base_b, base_c = (mesh.corners[n][mesh.triangles[0][some]] for n in (b, c))
-    steep = mesh.normals[axis][some]
+    corners = [corner.take(some) for corner in mesh.triangles]
+    along = [mesh.corners[axis].take(corner) for corner in corners]
+    steep = mesh.normals[axis].take(some)
     level = np.where(steep == 0, 1, steep)
-    slope_b, slope_c = (np.where(steep == 0, 0, -mesh.normals[n][some] / level) for n in (b, c))
-    at = along[0][of] + slope_b[of] * (across[0] - base_b[of]) + slope_c[of] * (across[1] - base_c[of])
+    at = along[0].take(of)
+    for n, places in zip((b, c), across, strict=True):
+        base = mesh.corners[n].take(corners[0])
+        slope = np.where(steep == 0, 0, -mesh.normals[n].take(some) / level)
+        at += slope.take(of) * (places - base.take(of))
     least = np.minimum(np.minimum(along[0], along[1]), along[2])
     most = np.maximum(np.maximum(along[0], along[1]), along[2])
-    return np.asarray(np.clip(at, least[of], most[of]))
+    return np.asarray(np.clip(at, least.take(of), most.take(of)))

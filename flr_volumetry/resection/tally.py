@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 
+DENSE_ROUNDS = 2
+"""Most rows that a surface crosses have so many edges; further ones are looked for in few."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Runs:
@@ -69,7 +72,24 @@ def count(rows: LiverRows, takings: Sequence[Taking]) -> Ints:
         return _count_span(rows, takings[0])
     if len(takings) == 1 and isinstance(takings[0], Edges):
         return _count_edges(rows, takings[0])
-    pieces = share_out(rows, takings)
+    return sums(share_out(rows, takings), rows)
+
+
+def sums(pieces: Sequence[Runs], rows: LiverRows) -> Ints:
+    """Count the voxels of each of some pieces by their labels.
+
+    Parameters
+    ----------
+    pieces : sequence of Runs
+        As `share_out` deals them out.
+    rows : LiverRows
+        The liver.
+
+    Returns
+    -------
+    (pieces, codes) int64 ndarray
+        In the same order.
+    """
     return np.stack([_sums(p.end - p.begin, p.code, len(rows.labels)) for p in pieces])
 
 
@@ -83,21 +103,40 @@ def _count_span(rows: LiverRows, span: RowSpan) -> Ints:
 
 
 def _count_edges(rows: LiverRows, edges: Edges) -> Ints:
-    """Count without dividing a run: how much goes before its end, less how much before its beginning."""
+    """Count without dividing a run: what lies beyond each edge of its row, by turns taken and left."""
     if not len(edges.places):
         return np.stack([rows.counts, np.zeros_like(rows.counts)])
-    before = rows.row_places().take(rows.row)
-    places = edges.places.astype(np.int32) if edges.places[-1] < np.iinfo(np.int32).max else edges.places
-    # Up to each edge; from an edge that begins a stretch on, one more for each voxel.
-    gone = np.zeros(len(places) + 1, dtype=np.int64)
-    np.cumsum(np.where(np.arange(len(places)) % 2, places, -places), out=gone[1:], dtype=np.int64)
-    up_to = []
-    for column in (rows.begin, rows.end):
-        at = (before + column).astype(places.dtype)
-        edge = np.searchsorted(places, at, side="right")
-        up_to.append(gone.take(edge) + np.where(edge % 2, at, 0))
-    taken = _sums(up_to[1] - up_to[0], rows.code, len(rows.labels))
-    return np.stack([rows.counts - taken, taken])
+    start = rows.row_places()
+    first = np.searchsorted(edges.places, start, side="right")
+    more = _in_row(edges, start, first, rows.grid.shape[0])
+    length = rows.end - rows.begin
+    taken = np.zeros_like(length)
+    last = len(edges.places) - 1
+    for nth in range(min(int(more.max()), DENSE_ROUNDS)):
+        column = edges.places.take(np.minimum(first + nth, last)) - start
+        column = np.where(more > nth, column, rows.grid.shape[0]).astype(np.int32)
+        beyond = np.maximum(rows.end - np.maximum(rows.begin, column.take(rows.row)), 0)
+        taken += beyond * (1 - 2 * (nth & 1))
+    run = np.flatnonzero((more > DENSE_ROUNDS).take(rows.row))
+    for nth in range(DENSE_ROUNDS, int(more.max())):
+        run = run[more.take(rows.row.take(run)) > nth]
+        row = rows.row.take(run)
+        column = edges.places.take(first.take(row) + nth) - start.take(row)
+        beyond = np.maximum(rows.end.take(run) - np.maximum(rows.begin.take(run), column), 0)
+        taken[run] += beyond.astype(np.int32) * (1 - 2 * (nth & 1))
+    # An odd number of edges before a row: it begins inside, and its first edge ends that.
+    inside = (first & 1 == 1).take(rows.row)
+    within = _sums(np.where(inside, length - taken, taken), rows.code, len(rows.labels))
+    return np.stack([rows.counts - within, within])
+
+
+def _in_row(edges: Edges, start: Ints, first: Ints, width: int) -> Ints:
+    """How many edges there are from each row's first on, before the row ends."""
+    after = np.append(first[1:], len(edges.places))
+    # The next row of the liver may begin later than this one ends.
+    apart = np.append(np.flatnonzero(start[1:] - start[:-1] != width), len(start) - 1)
+    after[apart] = np.searchsorted(edges.places, start[apart] + width, side="left")
+    return after - first
 
 
 def _sums(lengths: npt.NDArray[np.signedinteger[Any]], code: Ints, codes: int) -> Ints:

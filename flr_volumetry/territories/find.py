@@ -245,13 +245,14 @@ def _divided(vessel: _Vessel, weighting: Weighting) -> tuple[Labels, tuple[Branc
 def _fed(labels: Labels, branches: tuple[Branch, ...], shares: tuple[Index, Index], upright: Upright) -> Fed:
     number, fed = shares
     thin = labels[::THIN, ::THIN, ::THIN]
-    index = np.argwhere(thin)
-    own = thin[thin > 0]
+    held = np.flatnonzero(thin)
+    index = np.unravel_index(held, thin.shape)
+    own = thin.ravel()[held]
     n = len(branches) + 1
     voxels = np.zeros(n, dtype=np.int64)
     np.add.at(voxels, number, fed)
     weight = np.bincount(own, minlength=n).astype(np.float64)
-    total = np.stack([np.bincount(own, index[:, a] * float(THIN), minlength=n) for a in range(3)], axis=1)
+    total = np.stack([np.bincount(own, index[a] * float(THIN), minlength=n) for a in range(3)], axis=1)
     voxels[0] = 0
     for branch in reversed(branches):
         for sums in (voxels, weight, total):

@@ -87,11 +87,13 @@ def _by_transform(liver: Bool, seeds: Bool, spacing: Points) -> Index:
 
     nearest = distance_transform_edt(~seeds, sampling=spacing, return_distances=False, return_indices=True)
     inside = np.flatnonzero(liver)
-    at: Index = nearest[0].ravel().take(inside).astype(np.int64)
+    at = nearest[0].ravel().take(inside)
+    if seeds.size > np.iinfo(at.dtype).max:
+        at = at.astype(np.int64)
     for axis in (1, 2):
         at *= seeds.shape[axis]
         at += nearest[axis].ravel().take(inside)
-    return at
+    return np.asarray(at, dtype=np.int64)
 
 
 def _by_tree(liver: Bool, seeds: Bool, steps: Points) -> Index:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ END_MM = 10.0
 """How wide a vessel is at its end is judged over so much of it (assumed)."""
 
 FREE, TUBE, REFUSED = 0, 1, 2
+TIPS = 2000
+"""So many voxels at a time are looked at for those that still may be tips."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,9 +73,13 @@ def skeletonize(graph: VoxelGraph, roots: Index) -> Skeleton:
     for root in roots.tolist():
         tracer.take([root])
     furthest = np.argsort(-ways.length_mm, kind="stable")
-    for tip in furthest[: np.count_nonzero(ways.length_mm > 0)].tolist():
-        if tracer.state[tip] == FREE:
-            tracer.follow(tip)
+    left = furthest[: np.count_nonzero(ways.length_mm > 0)]
+    state = np.frombuffer(tracer.state, dtype=np.uint8)
+    while len(left):
+        tips, left = left[:TIPS], left[TIPS:]
+        for tip in tips[state[tips] == FREE].tolist():
+            if tracer.state[tip] == FREE:
+                tracer.follow(tip)
     nearest = np.array(tracer.nearest)
     owner = nearest[first_along(ways.before, nearest >= 0)]
     return Skeleton(tuple(np.array(path) for path in tracer.paths), owner)
@@ -126,7 +133,7 @@ class _Tracer:
         voxel = np.fromiter(chain.from_iterable(inside), dtype=np.int64, count=int(counts.sum()))
         reached = voxel
         away = np.take(graph.points, voxel, axis=0) - np.repeat(graph.points[nodes], counts, axis=0)
-        beyond = np.linalg.norm(away, axis=1) - np.repeat(graph.depth_mm[nodes], counts)
+        beyond = np.sqrt(np.einsum("ij,ij->i", away, away)) - np.repeat(graph.depth_mm[nodes], counts)
         np.minimum.at(self.least, voxel, beyond)
         # Of several that are as close, the one with the lowest number; what was there before stays.
         closest = np.flatnonzero(beyond <= self.least[voxel])
@@ -140,12 +147,12 @@ class _Tracer:
 
     def _spread(self, path: list[int]) -> Index:
         """Leave out voxels of a wide path whose balls all but coincide."""
-        kept = [path[0]]
-        for voxel in path[1:]:
-            apart = np.linalg.norm(self.graph.points[voxel] - self.graph.points[kept[-1]])
-            if apart >= self.graph.depth_mm[voxel] / 4 or voxel == path[-1]:
-                kept.append(voxel)
-        return np.array(kept)
+        points, enough = self.graph.points[path].tolist(), (self.graph.depth_mm[path] / 4).tolist()
+        kept = [0]
+        for n in range(1, len(path)):
+            if math.dist(points[n], points[kept[-1]]) >= enough[n] or path[n] == path[-1]:
+                kept.append(n)
+        return np.array(path)[kept]
 
     def _without_tip(self, path: list[int]) -> list[int]:
         """Leave out what lies between the last ball that fills the vessel and its end."""

@@ -41,6 +41,23 @@ def test_the_closest_pair_is_that_of_all_pairs(kinds, sizes, seed):
     assert pairs[at].min() == pytest.approx(distance, abs=1e-9)
 
 
+@pytest.mark.parametrize("apart", [5.0, 0.0])
+def test_surfaces_side_by_side_whose_points_are_all_as_close(apart):
+    """A lesion and the wedge around it: bounds leave over millions of pairs, and none may be missed."""
+    rng = np.random.default_rng(3)
+    around = rng.normal(size=(3000, 3))
+    around /= np.linalg.norm(around, axis=1, keepdims=True)
+    ours, theirs = 20 * around, (20 + apart) * rng.permutation(around)
+    if apart:
+        theirs[1234] *= 24.9 / 25
+    pairs = np.linalg.norm(ours[:, None] - theirs[None], axis=-1)
+
+    distance, at = closest(ours, theirs)
+
+    assert distance == pytest.approx(pairs.min(), abs=1e-9)
+    assert pairs[at].min() == pytest.approx(distance, abs=1e-9)
+
+
 @settings(max_examples=150, deadline=None)
 @given(kind=KINDS, size=st.integers(1, 400), seed=st.integers(0, 10_000))
 def test_the_diameter_is_that_of_all_pairs(kind, size, seed):
