@@ -161,7 +161,7 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
             *assessment.caveats,
         )
     )
-    near = near_vessels(liver)
+    near = near_vessels(liver, surfaces=surfaces)
     facts = Facts(volumes, consequences, assessment, patient, attested, partition.plan, near)
     summary = Summary(
         case_id=case.case.id,

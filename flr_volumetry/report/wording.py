@@ -397,7 +397,10 @@ def _lost(cut: CutOff | None) -> str:
     if cut.ml == 0:
         return "nothing"
     shares = ", ".join(f"{ROMAN.get(n, 'no segment')} {ml(amount)}" for n, amount in cut.segments)
-    return f"{ml(cut.ml)}" + (f" ({shares})" if shares else "")
+    spared = (
+        f"; {ml(cut.least_ml)} if what is opened at the side is spared" if cut.least_ml is not None else ""
+    )
+    return f"{ml(cut.ml)}" + (f" ({shares})" if shares else "") + spared
 
 
 def _lesions(count: int) -> str:

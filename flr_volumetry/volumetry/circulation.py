@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flr_volumetry.resection import Partition
 
 Voxels = npt.NDArray[np.bool_]
+TINY_MM = 1e-9
 TRUNK = "1"
 """Path of the root of a vessel's largest tree."""
 
@@ -39,6 +40,11 @@ class CutOff:
         Its volume, mL.
     segments : tuple of (int, float)
         The same by Couinaud segment, mL, where a map is given; 0 stands for no segment.
+    grazed : tuple of str
+        Paths of the branches counted as cut although the cut lays them open at the side only: their
+        centreline lies beyond it, nowhere by more than the vessel's radius.
+    least_ml : float or None
+        The volume if all of those are spared, mL; None for the same as `ml`.
     """
 
     structure: Structure
@@ -46,6 +52,8 @@ class CutOff:
     voxels: Voxels = field(repr=False)
     ml: float
     segments: tuple[tuple[int, float], ...]
+    grazed: tuple[str, ...] = ()
+    least_ml: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "voxels", read_only(self.voxels))
@@ -73,26 +81,33 @@ def cut_off(liver: Liver, partition: Partition, structure: Structure) -> CutOff 
     -----
     A branch is cut where its centreline, followed from the root, first lies in tissue that goes; all
     that comes from it further on is cut off with it. Of a branch cut half-way, the voxels whose nearest
-    point of the centreline lies before the cut keep it. Collaterals are not known and not counted
-    (geometric hint; the accounting is that of Lang et al., Arch Surg 2005, ASSUMED).
+    point of the centreline lies before the cut keep it. A branch that the cut runs along, or touches,
+    is counted as cut too; what remains if it is spared is told beside (ASSUMED: within the vessel's
+    radius). Collaterals are not known and not counted (geometric hint; the accounting is that of Lang et
+    al., Arch Surg 2005, ASSUMED).
     """
     territories = liver.territories_of(structure)
     if territories is None or trunk_is_cut(liver, partition, structure):
         return None
-    first = _first_cuts(territories, partition)
+    first, through = (_first_cuts(territories, partition, whole=whole) for whole in (False, True))
     alive = _working_remnant(liver, partition)
-    lost = np.zeros(alive.shape, dtype=bool)
-    gone = np.zeros(len(territories.branches) + 1, dtype=bool)
-    gone[[number for number, at in first.items() if at == 0]] = True
-    lost |= gone[territories.labels]
-    _behind_the_cuts(first, territories, partition, lost)
-    lost &= alive
+    lost = _hanging_on(first, territories, partition) & alive
+    ml, least_ml = int(np.count_nonzero(lost)) * liver.grid.voxel_ml, None
+    if through != first:
+        spared = _hanging_on(through, territories, partition) & alive
+        least_ml = int(np.count_nonzero(spared)) * liver.grid.voxel_ml
     return CutOff(
         structure,
         tuple(b.path for b in territories.branches if b.number in first and b.parent not in first),
         lost,
-        int(np.count_nonzero(lost)) * liver.grid.voxel_ml,
+        ml,
         _by_segment(liver, lost),
+        tuple(
+            b.path
+            for b in territories.branches
+            if b.parent not in first and first.get(b.number) != through.get(b.number)
+        ),
+        least_ml,
     )
 
 
@@ -127,24 +142,61 @@ def trunk_is_cut(liver: Liver, partition: Partition, structure: Structure) -> bo
     )
 
 
-def _first_cuts(territories: Territories, partition: Partition) -> dict[int, int]:
-    """For each branch that is cut: from which of its points on; 0 where all of it is cut off."""
+def _first_cuts(territories: Territories, partition: Partition, *, whole: bool) -> dict[int, int]:
+    """For each branch that is cut: from which of its points on; 0 where all of it is cut off.
+
+    Where the whole vessel, and not only its middle, has to lie in what goes, a touch does not count.
+    """
     first: dict[int, int] = {}
     for branch in sorted(territories.branches, key=lambda b: b.order):
-        at = 0 if branch.parent in first else _cut_at(branch, partition)
+        at = 0 if branch.parent in first else _cut_at(branch, partition, whole=whole)
         if at is not None:
             first[branch.number] = at
     return first
 
 
-def _cut_at(branch: Branch, partition: Partition) -> int | None:
+def _cut_at(branch: Branch, partition: Partition, *, whole: bool = False) -> int | None:
     grid = partition.grid
     index = np.rint(grid.indices_at(branch.points_mm)).astype(np.int64)
     inside = np.all((index >= 0) & (index < grid.shape), axis=1)
     labels = np.zeros(len(index), dtype=np.uint8)
     labels[inside] = partition.labels[tuple(index[inside].T)]
-    goes = np.flatnonzero(labels > REMNANT)
-    return int(goes[0]) if len(goes) else None
+    goes = labels > REMNANT
+    # Where the centreline enters what goes, each stretch of it, and the first point behind that.
+    begins = np.flatnonzero(goes & ~np.append(False, goes[:-1]))
+    ends = np.flatnonzero(goes & ~np.append(goes[1:], False)) + 1
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+        if not whole or any(_surrounded(branch, at, partition) for at in range(begin, end)):
+            return int(begin)
+    return None
+
+
+def _surrounded(branch: Branch, at: int, partition: Partition) -> bool:
+    """Whether all liver beside a point of a vessel's centreline, within its radius and half a voxel, goes."""
+    grid, point, radius = partition.grid, branch.points_mm[at], float(branch.radius_mm[at])
+    step = max(grid.spacing_mm)
+    reach = np.hypot(radius + step / 2, step) * np.linalg.norm(np.linalg.inv(grid.affine[:3, :3]), axis=1)
+    middle = grid.indices_at(point[None])[0]
+    low = np.maximum(np.ceil(middle - reach).astype(int), 0)
+    high = np.minimum(np.floor(middle + reach).astype(int) + 1, grid.shape)
+    i, j, k = (slice(a, max(a, b)) for a, b in zip(low.tolist(), high.tolist(), strict=True))
+    beside = np.argwhere(partition.labels[i, j, k])
+    stays = partition.labels[i, j, k][tuple(beside.T)] == REMNANT
+    apart = grid.centres_mm(beside + low) - point
+    way = branch.points_mm[min(at + 1, len(branch.points_mm) - 1)] - branch.points_mm[max(at - 1, 0)]
+    along = apart @ (way / max(float(np.linalg.norm(way)), TINY_MM))
+    aside = (apart**2).sum(axis=1) - along**2
+    near = (np.abs(along) <= step) & (aside <= (radius + step / 2) ** 2)
+    return bool(near.any()) and not bool(stays[near].any())
+
+
+def _hanging_on(first: dict[int, int], territories: Territories, partition: Partition) -> Voxels:
+    """Everything that hangs on the branches behind the points where they are cut."""
+    gone = np.zeros(len(territories.branches) + 1, dtype=bool)
+    gone[[number for number, at in first.items() if at == 0]] = True
+    lost = gone[territories.labels]
+    _behind_the_cuts(first, territories, partition, lost)
+    return lost
 
 
 def _behind_the_cuts(

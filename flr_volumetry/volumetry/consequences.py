@@ -185,11 +185,18 @@ def _caveats(
                 f"{ROMAN[n] if n else 'no segment'} {ml:.1f}" for n, ml in cut.segments if ml > NEGLIGIBLE_ML
             )
             by_segment = f" (by segment: {shares} mL)" if shares else ""
+            spared = ""
+            if cut.least_ml is not None:
+                spared = (
+                    f" The cut only opens {', '.join(cut.grazed)} at the side: {cut.least_ml:.1f} mL, "
+                    "if that is spared."
+                )
             found.append(
                 Caveat(
                     f"remnant_without_{structure.value}",
                     f"{cut.ml:.1f} mL of the remnant {what}: the branches {', '.join(cut.branches)} of the "
-                    f"{name} that serve it are cut{by_segment}. A geometric hint; collaterals are not known.",
+                    f"{name} that serve it are cut{by_segment}.{spared} A geometric hint; collaterals are "
+                    "not known.",
                 )
             )
     return found
