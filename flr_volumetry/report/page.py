@@ -48,8 +48,8 @@ class Section:
 
 SECTIONS = (
     Section("answer", "Answer"),
-    Section("caveats", "Caveats"),
     Section("viewer", "In 3D"),
+    Section("caveats", "Caveats"),
     Section("pictures", "Pictures"),
     Section("volumes", "Volumes"),
     Section("stages", "Stages"),

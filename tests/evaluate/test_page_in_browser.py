@@ -19,7 +19,7 @@ pytestmark = pytest.mark.evaluate
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-SIZES = {"desktop": (1280, 900), "tablet": (820, 1180)}
+SIZES = {"desktop": (1280, 900), "tablet": (820, 1180), "phone": (390, 844)}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,8 @@ def test_the_view_is_drawn_and_asks_for_nothing(report, size):
         page.goto(report.as_uri())
         page.wait_for_selector("#viewer-box[data-ready=yes]", timeout=120_000)
         seconds = time.perf_counter() - began
+        painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000")
+        across = page.evaluate("document.documentElement.scrollWidth")
         page.wait_for_timeout(1000)
         solid = _pixels(page.locator("#viewer-3d"))
         flat = _pixels(page.locator("#viewer-2d"))
@@ -55,8 +57,11 @@ def test_the_view_is_drawn_and_asks_for_nothing(report, size):
         without = _pixels(page.locator("#viewer-3d"))
         browser.close()
 
-    print(f"{size}: ready after {seconds:.1f} s, {report.stat().st_size / 1e6:.1f} MB")
+    megabytes = report.stat().st_size / 1e6
+    print(f"{size}: read after {painted:.1f} s, 3D ready after {seconds:.1f} s, {megabytes:.1f} MB")
     assert said == []
+    assert painted < 3
+    assert across == width
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     assert (np.ptp(solid, axis=2) > 40).mean() > 0.03
     assert 0.05 < (flat.mean(axis=2) > 60).mean() < 0.9

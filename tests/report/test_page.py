@@ -320,7 +320,7 @@ def test_sections_stand_in_their_order_and_caveats_before_detail(page):
     keys = [section.key for section in SECTIONS]
 
     assert list(page.sections) == keys
-    assert keys[:2] == ["answer", "caveats"]
+    assert keys[:3] == ["answer", "viewer", "caveats"]
     ids = [a["id"] for _, a in page.elements if "id" in a]
     assert len(ids) == len(set(ids))
     links = [a["href"] for tag, a in page.elements if tag == "a"]
