@@ -16,7 +16,7 @@ from flr_volumetry.segmentation.classical.closeup import MARGIN_MM, back_on, clo
 from flr_volumetry.segmentation.classical.lesions import find_lesions
 from flr_volumetry.segmentation.classical.liver import Found, find_liver
 from flr_volumetry.segmentation.classical.magnetic import as_hounsfield
-from flr_volumetry.segmentation.classical.model import Model, Scene, find_model, narrowed
+from flr_volumetry.segmentation.classical.model import Model, Scene, find_model, narrowed, with_cartilage
 from flr_volumetry.segmentation.classical.refine import refine
 from flr_volumetry.segmentation.classical.tissue import find_tissue
 from flr_volumetry.segmentation.classical.vessels import Vessels, find_vessels
@@ -111,6 +111,8 @@ def find_anatomy(
         checks.require_hounsfield(scan, scene)
     tell("liver")
     scene, model = narrowed(scene, find_model(scene, hinted.seeds_of(scene, hints)))
+    if not is_mr:
+        scene = with_cartilage(scene, model)
     if hints.liver is not None:
         given = to_grid(hints.liver, image.grid)
         inside = onto(given.voxels, given.grid, scene.work.grid) > 0.5
@@ -120,7 +122,8 @@ def find_anatomy(
     checks.require_liver(found.inside, scene, model)
     tell("liver's border")
     vein = found.cava.inside if found.cava is not None else np.zeros_like(found.inside)
-    return Anatomy(scan, scene, model, found, refine(scan, scene.work.grid, found.inside, model, vein))
+    liver = refine(scan, scene.work.grid, found.inside, model, vein | scene.tissue.bone)
+    return Anatomy(scan, scene, model, found, liver)
 
 
 def find_landmarks(anatomy: Anatomy, vessels: Vessels | None = None) -> Landmarks:

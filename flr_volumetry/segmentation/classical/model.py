@@ -9,7 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from flr_volumetry.errors import SegmentationError
-from flr_volumetry.segmentation.classical.tissue import Tissue
+from flr_volumetry.segmentation.classical.tissue import BONE_HU, Tissue
+from flr_volumetry.segmentation.classical.wall import beyond_wall_mm
 from flr_volumetry.segmentation.classical.working import Bools, Floats, Values, Working
 
 SOFT_HU = (15.0, 230.0)
@@ -23,6 +24,8 @@ DARK, BRIGHT = (2.0, 6.5), (2.4, 5.0)
 DEEP_MM, NEAR_SEED_MM = 6.0, 25.0
 AROUND_MM = 75.0
 """Of the liver above and below its core, at most (assumed)."""
+CARTILAGE_HU, ABOVE_LIVER_HU = 100.0, 50.0
+"""What is denser than both is no organ, but cartilage or bone where it is as thin as a rib (assumed)."""
 MUSCLE_HU = 55.0
 """Where no muscle is seen (clinical base 8.3, phantom)."""
 
@@ -166,6 +169,15 @@ def narrowed(scene: Scene, model: Model) -> tuple[Scene, Model]:
     work = Working(scene.work.grid.crop(part), scene.work.values[part], scene.work.seen[part])
     close = replace(model, core=model.core[part], smooth=np.ascontiguousarray(model.smooth[part]))
     return Scene(work, tissue, np.ascontiguousarray(scene.beyond[part])), close
+
+
+def with_cartilage(scene: Scene, model: Model) -> Scene:
+    """Find the wall again where cartilage of the ribs, less dense than bone, is denser than the liver."""
+    level = max(CARTILAGE_HU, model.mean + ABOVE_LIVER_HU)
+    if level >= BONE_HU:
+        return scene
+    dense = scene.tissue.body & (scene.work.values > level)
+    return replace(scene, beyond=beyond_wall_mm(scene.work.values, dense, scene.tissue.body, scene.step))
 
 
 def denoised(values: Values, noise: float) -> Values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cc3d
 import numpy as np
 from scipy import ndimage
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 BAND_MM = 4.0
 """How far from the border of the working grid the edge is looked for."""
 SMOOTH_MM = 1.0
+EVEN_MM = 1.2
+"""Standard deviation of the smoothing of the border (assumed)."""
 SLAB = 48
 DIAPHRAGM_HU = 50.0
 """The diaphragm is this much darker than muscle, being thinner than the blur (assumed)."""
@@ -29,7 +32,7 @@ def signed_depth(inside: Bools, step: float) -> Values:
     return np.where(inside, within - step / 2, step / 2 - beyond).astype(np.float32)
 
 
-def refine(image: Image, grid: Grid, inside: Bools, model: Model, vein: Bools) -> Bools:
+def refine(image: Image, grid: Grid, inside: Bools, model: Model, untold: Bools) -> Bools:
     """Bring a mask from the working grid to the scan's voxels.
 
     Parameters
@@ -42,8 +45,8 @@ def refine(image: Image, grid: Grid, inside: Bools, model: Model, vein: Bools) -
         The liver on it.
     model : Model
         The liver's look.
-    vein : (i, j, k) bool ndarray
-        The vena cava: told apart by its place, so no edge is looked for there.
+    untold : (i, j, k) bool ndarray
+        Bone and the vena cava: told apart by their place, so no edge is looked for there.
 
     Returns
     -------
@@ -54,10 +57,10 @@ def refine(image: Image, grid: Grid, inside: Bools, model: Model, vein: Bools) -
     step, v = float(grid.affine[0, 0]), model.smooth
     depth = np.asarray(ndimage.gaussian_filter(signed_depth(inside, step), 0.6), dtype=np.float32)
     here = _spread(v, (depth > 2.0) & (depth < 12.0), 8.0 / step)
-    there = _spread(v, (depth < -2.0) & (depth > -7.0), 4.0 / step)
+    there = _spread(v, (depth < -2.0) & (depth > -7.0) & ~untold, 4.0 / step)
     half = (here + np.maximum(there, np.minimum(model.muscle - DIAPHRAGM_HU, here - 10.0 - DIAPHRAGM_HU))) / 2
     gain = np.clip((np.abs(here - there) - 25.0) / 50.0, 0, 1) * np.sign(here - there)
-    gain = np.where(ndimage.binary_dilation(vein, iterations=2), 0, gain)
+    gain = np.where(ndimage.binary_dilation(untold, iterations=2), 0, gain)
     contrast = np.maximum(np.abs(here - there), 20.0)
     out = np.zeros(image.grid.shape, dtype=bool, order="F")
     for part in _slabs(box_of(inside, grid, image.grid, 2 * BAND_MM)):
@@ -70,7 +73,16 @@ def refine(image: Image, grid: Grid, inside: Bools, model: Model, vein: Bools) -
             edge = np.clip((_smoothed(image, part) - h) / c, -0.6, 0.6) * g
             got = np.where(band, at / BAND_MM * 0.5 + edge > 0, got)
         out[part] = got
-    return out
+    return _whole(out, box_of(inside, grid, image.grid, 2 * BAND_MM), image.grid)
+
+
+def _whole(inside: Bools, box: Box, grid: Grid) -> Bools:
+    """Smooth a border that follows noise from voxel to voxel, and keep the largest piece."""
+    sigma = EVEN_MM / np.asarray(grid.spacing_mm)
+    sigma[sigma < 0.3] = 0
+    even = ndimage.gaussian_filter(inside[box].astype(np.float32), sigma, truncate=3.0) > 0.5
+    inside[box] = cc3d.largest_k(even, k=1, connectivity=6) > 0
+    return inside
 
 
 def _spread(v: Values, where: Bools, sigma: float) -> Values:

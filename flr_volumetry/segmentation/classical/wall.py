@@ -15,6 +15,13 @@ FAT_HU = -20.0
 SKIN_MM = 5.0
 THICK_MM = (2.0, 27.0)
 """Thickness of the muscles around the belly (assumed)."""
+RIB_MM, FRONT_MM, BACK_MM = 20.0, 22.0, 45.0
+"""Thickness of a rib along a ray, and its depth under the muscles' outer face in front and behind, at most
+(assumed)."""
+BULGE_MM = 12.0
+"""No rib stands further inside the wall than this (assumed)."""
+THIN_REACH, THIN_SHARE = (21, 25.0), 30.0
+"""Angles and mm above and below among which that share of the muscle is at least as thin (assumed)."""
 SPINE_MM, NEAR_MM = 55.0, 60.0
 """Bone behind the axis within this of the middle, and any within this of the axis, is no rib (assumed)."""
 UNKNOWN = -99.0
@@ -53,9 +60,8 @@ def beyond_wall_mm(values: Values, bone: Bools, body: Bools, step_mm: float) -> 
         if not body[:, :, k].any():
             continue
         rays = _rays(values[:, :, k], bone[:, :, k], body[:, :, k], centres[k], step_mm)
-        hit = rays.rib.any(axis=1)
-        rib[hit, k] = rays.rib[hit].argmax(axis=1) - 0.5
         outer[:, k], inner[:, k] = _muscle(rays, step_mm)
+        rib[:, k] = _ribs(rays, outer[:, k], step_mm)
     return _unrolled(_radius(rib, outer, inner, step_mm), body.shape, centres, step_mm)
 
 
@@ -96,11 +102,40 @@ def _radius(rib: Floats, outer: Floats, inner: Floats, step_mm: float) -> Floats
     outer = _near_outermost(outer, (9, 15.0), 10.0, step_mm)
     ribs, sure_rib = _spread(rib, (2.5, 14.0 / step_mm))
     edge, sure_edge = _spread(outer, (1.5, 3.0 / step_mm))
-    thick, sure_thick = _spread(outer - inner, (3.0, 12.0 / step_mm))
+    thick, sure_thick = _spread(_usual_thickness(outer - inner, step_mm), (3.0, 12.0 / step_mm))
     has_muscle = (sure_edge > 0.02) & (sure_thick > 0.04)
     share = np.clip((sure_rib - 0.04) / 0.1, 0, 1)
     radius = share * ribs + (1 - share) * np.where(has_muscle, edge - thick, ribs)
+    # Between ribs the wall runs smoothly; nothing lies behind a rib.
+    own = ndimage.minimum_filter(np.where(np.isfinite(rib), rib, np.inf), 3, mode="nearest")
+    radius = np.where((radius - own) * step_mm < BULGE_MM, np.minimum(radius, own), radius)
     return np.where((sure_rib > 0.04) | has_muscle, radius, np.inf)
+
+
+def _ribs(rays: _Rays, outer: Floats, step_mm: float) -> Floats:
+    """Radius of the inner face of the rib nearest to the axis; too thick or too deep a piece is gut or kidney."""
+    found = np.full(N_ANGLES, np.nan)
+    for angle in np.flatnonzero(rays.rib.any(axis=1)):
+        ends = np.flatnonzero(np.diff(np.pad(rays.rib[angle], 1).astype(np.int8)))
+        first, last = ends[::2], ends[1::2]
+        face = outer[angle] if np.isfinite(outer[angle]) else float(last[-1])
+        deepest = FRONT_MM if angle >= N_ANGLES // 2 else BACK_MM
+        thin = ((last - first) * step_mm <= RIB_MM) & ((face - last) * step_mm <= deepest)
+        if thin.any():
+            found[angle] = first[thin][0] - 0.5
+    return found
+
+
+def _usual_thickness(thick: Floats, step_mm: float) -> Floats:
+    """Take the thickness that is common around: an organ in front of fat looks like a thick muscle."""
+    has = np.isfinite(thick)
+    if not has.any():
+        return thick
+    _, nearest = ndimage.distance_transform_edt(~has, return_indices=True)
+    size = (THIN_REACH[0], 2 * int(THIN_REACH[1] / step_mm) + 1)
+    around = np.pad(thick[tuple(nearest)], ((size[0], size[0]), (0, 0)), mode="wrap")
+    low = ndimage.percentile_filter(around, THIN_SHARE, size, mode="nearest")[size[0] : -size[0]]
+    return np.where(has, np.minimum(thick, low), np.nan)
 
 
 def _near_outermost(radius: Floats, reach: tuple[int, float], tolerance_mm: float, step_mm: float) -> Floats:
