@@ -23,6 +23,9 @@ SOLID_SHARE, FLUID_SHARE, BLOOD_SHARE = 0.5, 0.75, 0.85
 """Share of directions in which a solid, a fluid and a bright piece must be enclosed to belong to the liver:
 the gallbladder is open on about half its side, the portal vein in the hilum on about a quarter (assumed)."""
 FLUID_HU = 25.0
+GAP_MM, GAP_HU, GAP_NOISES, GAP_ML = 5.0, 10.0, 1.5, 0.5
+"""Twice this wide a layer at most, so much darker than its sides, so many times the noise, and so large
+(assumed)."""
 LEVELS = (0.5, 0.42, 0.35)
 """Pieces are cut out of what is enclosed at each of these shares, and judged whole."""
 
@@ -54,6 +57,17 @@ def border_weight(model: Model) -> Values:
     gradient = ndimage.gaussian_gradient_magnitude(model.smooth, 0.7)
     kappa = max(1.6 * model.noise, 10.0)
     return np.asarray(0.6 * (0.05 + 1.0 / (1 + (gradient / kappa) ** 2)), dtype=np.float32)
+
+
+def gaps_between(model: Model, step: float) -> Bools:
+    """Thin dark layers, such as fat between the liver and what lies on it: less bright than both sides."""
+    reach = round(GAP_MM / step)
+    i, j, k = np.ogrid[-reach : reach + 1, -reach : reach + 1, -reach : reach + 1]
+    ball = i * i + j * j + k * k <= reach * reach
+    v = np.minimum(model.smooth, model.mean + model.spread)
+    dip = ndimage.grey_closing(v, footprint=ball) - v
+    dark = dip > max(GAP_HU, GAP_NOISES * model.noise)
+    return np.asarray(cc3d.dust(dark, threshold=int(GAP_ML * 1000 / step**3), connectivity=18) > 0)
 
 
 def local_mean(scene: Scene, model: Model, inside: Bools) -> Values:

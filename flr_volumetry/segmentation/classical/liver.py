@@ -12,6 +12,7 @@ from flr_volumetry.segmentation.classical.cava import Cava, track_cava
 from flr_volumetry.segmentation.classical.likeness import (
     border_weight,
     local_mean,
+    gaps_between,
     look_cost,
     place_cost,
     pockets,
@@ -85,7 +86,8 @@ def find_liver(scene: Scene, model: Model, given: Given | None = None) -> Found:
     vein = cava.inside if cava is not None else np.zeros_like(model.core)
     place[vein] += 2.5
     mean: Values | float = model.mean
-    current = _first(scene, model, look_cost(scene, model, mean) + place, place < 1)
+    gaps = gaps_between(model, scene.step)
+    current = _first(scene, model, look_cost(scene, model, mean) + place, place < 1, gaps)
     held = np.zeros_like(current)
     weight = border_weight(model)
     for radius in OPENINGS_MM:
@@ -97,7 +99,7 @@ def find_liver(scene: Scene, model: Model, given: Given | None = None) -> Found:
         cost = np.where(distance_mm(filled, scene.step) > SURE_MM, np.minimum(cost, KEPT), cost)
         cost = np.where(held, np.minimum(cost, HELD), cost)
         cost[vein] = np.maximum(cost[vein], 1.0)
-        current = _opened(_cut(cost, weight), model.core, radius, scene.step)
+        current = _opened(_cut(cost, weight), model.core, radius, scene.step, gaps & ~held)
         if not current.any():
             break
     mean = local_mean(scene, model, current)
@@ -110,10 +112,11 @@ def _slices(core: Bools) -> range:
     return range(max(0, int(on[0]) - 8), min(core.shape[2], int(on[-1]) + 13))
 
 
-def _first(scene: Scene, model: Model, cost: Values, allowed: Bools) -> Bools:
+def _first(scene: Scene, model: Model, cost: Values, allowed: Bools, gaps: Bools) -> Bools:
     """Take what is like the liver and not too far from its core, without what hangs on by a neck."""
     cost = cost + np.clip((distance_mm(~model.core, scene.step) - 60.0) / 40.0, 0, 2)
-    return _opened((cost < -0.1) | (model.core & allowed), model.core, OPENINGS_MM[0], scene.step)
+    like = (cost < -0.1) | (model.core & allowed)
+    return _opened(like, model.core, OPENINGS_MM[0], scene.step, gaps)
 
 
 def _cut(cost: Values, weight: Values) -> Bools:
@@ -127,8 +130,8 @@ def _cut(cost: Values, weight: Values) -> Bools:
     return inside
 
 
-def _opened(inside: Bools, core: Bools, radius_mm: float, step: float) -> Bools:
-    deep = _biggest_with(distance_mm(inside, step) > radius_mm, core)
+def _opened(inside: Bools, core: Bools, radius_mm: float, step: float, gaps: Bools) -> Bools:
+    deep = _biggest_with(distance_mm(inside & ~gaps, step) > radius_mm, core)
     return inside & (distance_mm(~deep, step) <= radius_mm * REGROW)
 
 
