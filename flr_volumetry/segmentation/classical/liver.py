@@ -11,8 +11,8 @@ import numpy as np
 from flr_volumetry.segmentation.classical.cava import Cava, track_cava
 from flr_volumetry.segmentation.classical.likeness import (
     border_weight,
-    local_mean,
     gaps_between,
+    local_mean,
     look_cost,
     place_cost,
     pockets,
@@ -28,8 +28,8 @@ FREE_MM, SLOPE_MM = 9.0, 9.0
 """Each cut may go this far from the last without cost, and about twice as far at all."""
 SURE_MM = 8.0
 KEPT, HELD = np.float32(-0.5), np.float32(-0.7)
-VEIN_MM = 3.5
-"""Vessels of at least this radius that touch fat run in the hilum, not in the liver (assumed)."""
+VEIN_MM, HILUM_MM = 3.5, 6.0
+"""Vessels of at least this radius, this near to fat, run in the hilum, not in the liver (assumed)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,5 +149,5 @@ def _without_hilum(inside: Bools, model: Model, mean: Values, step: float) -> Bo
     fat = cc3d.dust(fat, threshold=int(200.0 / step**3), connectivity=6)
     bright = v > mean + max(5 * model.spread, 25.0)
     thick = bright & (distance_mm(~(distance_mm(bright, step) > VEIN_MM), step) <= VEIN_MM + 1.0)
-    vessel = thick & (distance_mm(v >= 0, step) <= 6.0)
+    vessel = thick & (distance_mm(v >= 0, step) <= HILUM_MM)
     return np.asarray(inside & ~(fat > 0) & ~vessel)

@@ -113,7 +113,7 @@ def _radius(rib: Floats, outer: Floats, inner: Floats, step_mm: float) -> Floats
 
 
 def _ribs(rays: _Rays, outer: Floats, step_mm: float) -> Floats:
-    """Radius of the inner face of the rib nearest to the axis; too thick or too deep a piece is gut or kidney."""
+    """Radius of the innermost rib; what is too thick or too deep is gut or kidney."""
     found = np.full(N_ANGLES, np.nan)
     for angle in np.flatnonzero(rays.rib.any(axis=1)):
         ends = np.flatnonzero(np.diff(np.pad(rays.rib[angle], 1).astype(np.int8)))

@@ -12,7 +12,7 @@ METHODS = (
     "even tissue on the patient's right; then a first guess and "
     f"{len(liver.OPENINGS_MM)} smooth cuts by continuous max-flow (Yuan, Bae, Tai 2010; at most "
     f"{maxflow.ITERATIONS} iterations each), whose costs are grey value against the local mean, place and "
-    "edges; "
+    "edges; thin layers darker than both their sides part organs; "
     "what liver, lung and wall enclose (lesions, vessels) was taken in, the vena cava, tracked as a disc "
     "from slice to "
     "slice, kept out.",
