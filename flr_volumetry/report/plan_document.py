@@ -148,8 +148,8 @@ def _cut_off(cut: CutOff | None) -> Json | None:
         "branches": list(cut.branches),
         "ml": float(cut.ml),
         "segments": [{"segment": n, "ml": float(ml)} for n, ml in cut.segments],
-        "grazed": list(cut.grazed),
-        "least_ml": float(cut.ml if cut.least_ml is None else cut.least_ml),
+        "opened": list(cut.opened),
+        "most_ml": float(cut.ml if cut.most_ml is None else cut.most_ml),
     }
 
 

@@ -394,13 +394,11 @@ def _spared(consequences: Consequences) -> str:
 def _lost(cut: CutOff | None) -> str:
     if cut is None:
         return "not known: needs the vessel's branches, and a cut that leaves its trunk"
-    if cut.ml == 0:
+    if cut.ml == 0 and not cut.most_ml:
         return "nothing"
     shares = ", ".join(f"{ROMAN.get(n, 'no segment')} {ml(amount)}" for n, amount in cut.segments)
-    spared = (
-        f"; {ml(cut.least_ml)} if what is opened at the side is spared" if cut.least_ml is not None else ""
-    )
-    return f"{ml(cut.ml)}" + (f" ({shares})" if shares else "") + spared
+    most = f"; {ml(cut.most_ml)} if what is opened at the side is not spared" if cut.most_ml else ""
+    return f"{ml(cut.ml)}" + (f" ({shares})" if shares else "") + most
 
 
 def _lesions(count: int) -> str:

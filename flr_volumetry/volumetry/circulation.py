@@ -40,11 +40,11 @@ class CutOff:
         Its volume, mL.
     segments : tuple of (int, float)
         The same by Couinaud segment, mL, where a map is given; 0 stands for no segment.
-    grazed : tuple of str
-        Paths of the branches counted as cut although the cut lays them open at the side only: their
-        centreline lies beyond it, nowhere by more than the vessel's radius.
-    least_ml : float or None
-        The volume if all of those are spared, mL; None for the same as `ml`.
+    opened : tuple of str
+        Paths of the branches that the cut only opens at the side: their centreline lies beyond it, nowhere
+        by more than the vessel's radius. They are taken to be spared.
+    most_ml : float or None
+        The volume if none of those is spared, mL; None for the same as `ml`.
     """
 
     structure: Structure
@@ -52,8 +52,8 @@ class CutOff:
     voxels: Voxels = field(repr=False)
     ml: float
     segments: tuple[tuple[int, float], ...]
-    grazed: tuple[str, ...] = ()
-    least_ml: float | None = None
+    opened: tuple[str, ...] = ()
+    most_ml: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "voxels", read_only(self.voxels))
@@ -79,35 +79,35 @@ def cut_off(liver: Liver, partition: Partition, structure: Structure) -> CutOff 
 
     Notes
     -----
-    A branch is cut where its centreline, followed from the root, first lies in tissue that goes; all
-    that comes from it further on is cut off with it. Of a branch cut half-way, the voxels whose nearest
-    point of the centreline lies before the cut keep it. A branch that the cut runs along, or touches,
-    is counted as cut too; what remains if it is spared is told beside (ASSUMED: within the vessel's
-    radius). Collaterals are not known and not counted (geometric hint; the accounting is that of Lang et
-    al., Arch Surg 2005, ASSUMED).
+    A branch is cut where its centreline, followed from the root, lies in tissue that goes, and all liver
+    beside it there, within its radius, goes too; all that comes from it further on is cut off with it. Of
+    a branch cut half-way, the voxels whose nearest point of the centreline lies before the cut keep it. A
+    branch that the cut runs along, as along the middle hepatic vein in a hemihepatectomy, is opened at the
+    side and taken to be spared (ASSUMED); what is cut off if it is not is told beside. Collaterals are not
+    known and not counted (geometric hint; the accounting is that of Lang et al., Arch Surg 2005, ASSUMED).
     """
     territories = liver.territories_of(structure)
     if territories is None or trunk_is_cut(liver, partition, structure):
         return None
-    first, through = (_first_cuts(territories, partition, whole=whole) for whole in (False, True))
+    touched, through = (_first_cuts(territories, partition, whole=whole) for whole in (False, True))
     alive = _working_remnant(liver, partition)
-    lost = _hanging_on(first, territories, partition) & alive
-    ml, least_ml = int(np.count_nonzero(lost)) * liver.grid.voxel_ml, None
-    if through != first:
-        spared = _hanging_on(through, territories, partition) & alive
-        least_ml = int(np.count_nonzero(spared)) * liver.grid.voxel_ml
+    lost = _hanging_on(through, territories, partition) & alive
+    most_ml = None
+    if touched != through:
+        most = _hanging_on(touched, territories, partition) & alive
+        most_ml = int(np.count_nonzero(most)) * liver.grid.voxel_ml
     return CutOff(
         structure,
-        tuple(b.path for b in territories.branches if b.number in first and b.parent not in first),
+        tuple(b.path for b in territories.branches if b.number in through and b.parent not in through),
         lost,
-        ml,
+        int(np.count_nonzero(lost)) * liver.grid.voxel_ml,
         _by_segment(liver, lost),
         tuple(
             b.path
             for b in territories.branches
-            if b.parent not in first and first.get(b.number) != through.get(b.number)
+            if b.parent not in touched and touched.get(b.number) != through.get(b.number)
         ),
-        least_ml,
+        most_ml,
     )
 
 
@@ -137,7 +137,7 @@ def trunk_is_cut(liver: Liver, partition: Partition, structure: Structure) -> bo
         return False
     forks = {b.parent for b in territories.branches}
     return any(
-        b.path == TRUNK and b.number in forks and _cut_at(b, partition) is not None
+        b.path == TRUNK and b.number in forks and _cut_at(b, partition, whole=True) is not None
         for b in territories.branches
     )
 
@@ -155,7 +155,7 @@ def _first_cuts(territories: Territories, partition: Partition, *, whole: bool) 
     return first
 
 
-def _cut_at(branch: Branch, partition: Partition, *, whole: bool = False) -> int | None:
+def _cut_at(branch: Branch, partition: Partition, *, whole: bool) -> int | None:
     grid = partition.grid
     index = np.rint(grid.indices_at(branch.points_mm)).astype(np.int64)
     inside = np.all((index >= 0) & (index < grid.shape), axis=1)

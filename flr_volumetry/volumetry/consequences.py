@@ -180,23 +180,27 @@ def _caveats(
                     "volumes without it.",
                 )
             )
-        elif cut is not None and cut.ml > NEGLIGIBLE_ML:
+        elif cut is not None and max(cut.ml, cut.most_ml or 0.0) > NEGLIGIBLE_ML:
             shares = ", ".join(
                 f"{ROMAN[n] if n else 'no segment'} {ml:.1f}" for n, ml in cut.segments if ml > NEGLIGIBLE_ML
             )
             by_segment = f" (by segment: {shares} mL)" if shares else ""
-            spared = ""
-            if cut.least_ml is not None:
-                spared = (
-                    f" The cut only opens {', '.join(cut.grazed)} at the side: {cut.least_ml:.1f} mL, "
-                    "if that is spared."
+            opened = ""
+            if cut.most_ml is not None:
+                opened = (
+                    f" The cut only opens {', '.join(cut.opened)} at the side: {cut.most_ml:.1f} mL, if that "
+                    "is not spared."
                 )
+            served = (
+                f"the branches {', '.join(cut.branches)} of the {name} that serve it are cut"
+                if cut.branches
+                else f"no branch of the {name} is cut through"
+            )
             found.append(
                 Caveat(
                     f"remnant_without_{structure.value}",
-                    f"{cut.ml:.1f} mL of the remnant {what}: the branches {', '.join(cut.branches)} of the "
-                    f"{name} that serve it are cut{by_segment}.{spared} A geometric hint; collaterals are "
-                    "not known.",
+                    f"{cut.ml:.1f} mL of the remnant {what}: {served}{by_segment}.{opened} A geometric hint; "
+                    "collaterals are not known.",
                 )
             )
     return found
@@ -217,7 +221,8 @@ def _methods(spared: tuple[int, ...] | None, inflow: CutOff | None, outflow: Cut
     if inflow is not None or outflow is not None:
         sentences.append(
             "Remnant counts as cut off from a vessel where its nearest branch, followed from the root, runs "
-            "through tissue that goes. Without portal inflow it is counted as lost; without venous outflow "
+            "through tissue that goes with all its width; a branch that the cut only opens at the side is "
+            "taken to be spared. Without portal inflow it is counted as lost; without venous outflow "
             "fully, at 0.4, at 0.3 and not at all."
         )
     if outflow is not None:
