@@ -3,17 +3,20 @@
 Research use only, not a medical device.
 
 Everything a script needs is here; it is imported when it is first used, so that
-``import flr_volumetry`` costs nothing.
+``import flr_volumetry`` costs nothing. In a notebook, outcomes, livers and partitions show themselves
+with their pictures.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flr_volumetry.app.case import Case, read_case
     from flr_volumetry.app.run import Outcome, run_case
+    from flr_volumetry.app.sample import sample_case
     from flr_volumetry.app.write import write_outcome
     from flr_volumetry.assessment import Assessment, assess
     from flr_volumetry.errors import Caveat, FlrError
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from flr_volumetry.io.protocols import read_protocols
     from flr_volumetry.liver import Liver, Masks, crop_liver
     from flr_volumetry.planning import SearchSettings, search_plans
+    from flr_volumetry.report.notebook import view_3d
+    from flr_volumetry.report.row import case_row
+    from flr_volumetry.report.row_files import rows_csv, rows_parquet
     from flr_volumetry.resection import (
         Ablation,
         BezierSurface,
@@ -99,6 +105,7 @@ _HOMES = {
     "Waiting": "resection",
     "WedgeResection": "resection",
     "assess": "assessment",
+    "case_row": "report.row",
     "couinaud_segments": "territories",
     "crop_liver": "liver",
     "cut_surface": "resection",
@@ -117,9 +124,13 @@ _HOMES = {
     "read_protocols": "io.protocols",
     "read_surface": "io",
     "resect": "resection",
+    "rows_csv": "report.row_files",
+    "rows_parquet": "report.row_files",
     "run_case": "app.run",
+    "sample_case": "app.sample",
     "search_plans": "planning",
     "to_grid": "images",
+    "view_3d": "report.notebook",
     "with_segments": "territories",
     "with_territories": "territories",
     "write_label_map": "io",
@@ -160,6 +171,7 @@ __all__ = [
     "Waiting",
     "WedgeResection",
     "assess",
+    "case_row",
     "couinaud_segments",
     "crop_liver",
     "cut_surface",
@@ -178,9 +190,13 @@ __all__ = [
     "read_protocols",
     "read_surface",
     "resect",
+    "rows_csv",
+    "rows_parquet",
     "run_case",
+    "sample_case",
     "search_plans",
     "to_grid",
+    "view_3d",
     "with_segments",
     "with_territories",
     "write_label_map",
@@ -198,3 +214,21 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Have a shell show the package's values with their pictures, as ``%load_ext flr_volumetry`` asks."""
+    from flr_volumetry.app.jupyter import register
+
+    register(shell)
+
+
+def _show_in_notebooks() -> None:
+    """Do so at once where the package is imported in IPython."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    if shell is not None:
+        load_ipython_extension(shell)
+
+
+_show_in_notebooks()

@@ -64,7 +64,9 @@ def render_backends(*, width: int) -> str:
     from rich.text import Text
 
     buffer = io.StringIO()
-    console = Console(file=buffer, width=width, no_color=True, color_system=None, force_terminal=False)
+    console = Console(
+        file=buffer, width=width, no_color=True, color_system=None, force_terminal=False, force_jupyter=False
+    )
     entries = backends_json()["backends"]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for head in ("back-end", "there", "finds", "in", "licence", "what it is"):

@@ -89,7 +89,9 @@ def render_inspection(inspection: Inspection, *, width: int = 100) -> str:
     from rich.console import Console
 
     stream = io.StringIO()
-    console = Console(file=stream, width=max(width, MIN_WIDTH), force_terminal=False, highlight=False)
+    console = Console(
+        file=stream, width=max(width, MIN_WIDTH), force_terminal=False, force_jupyter=False, highlight=False
+    )
     console.print(inspection_table(inspection))
     for entry in inspection.items:
         if entry.status is Status.REFUSED:

@@ -34,7 +34,9 @@ def render_protocols(protocols: Sequence[Protocol], *, width: int) -> str:
     from rich.text import Text
 
     buffer = io.StringIO()
-    console = Console(file=buffer, width=width, no_color=True, color_system=None, force_terminal=False)
+    console = Console(
+        file=buffer, width=width, no_color=True, color_system=None, force_terminal=False, force_jupyter=False
+    )
     for protocol in protocols:
         console.print(Text(f"{protocol.key} {protocol.version}: {protocol.title}", style="bold"))
         console.print(Text(protocol.description))

@@ -248,7 +248,9 @@ def search_text(result: SearchResult, *, case_id: str, width: int = 100) -> str:
     from rich.text import Text
 
     buffer = StringIO()
-    console = Console(file=buffer, width=width, no_color=True, color_system=None, force_terminal=False)
+    console = Console(
+        file=buffer, width=width, no_color=True, color_system=None, force_terminal=False, force_jupyter=False
+    )
     console.print(Text(f"Case {wording.clean(case_id)}: {_count(result)}"))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     rows = search_rows(result)

@@ -70,7 +70,9 @@ def summary_text(summary: Summary, *, width: int = 80) -> str:
     from rich.console import Console
 
     buffer = StringIO()
-    console = Console(file=buffer, width=width, no_color=True, color_system=None, force_terminal=False)
+    console = Console(
+        file=buffer, width=width, no_color=True, color_system=None, force_terminal=False, force_jupyter=False
+    )
     console.print(summary_table(summary))
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
