@@ -271,6 +271,33 @@ def followup(
     click.echo(f"follow-up: {page}", err=True)
 
 
+@main.command()
+@click.argument("reports", metavar="REPORT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@OUT
+def compare(reports: tuple[Path, ...], out_dir: Path) -> None:
+    r"""Lay several plans for one liver side by side.
+
+    Each REPORT is the report.json of a run, or its folder: two or more, of one patient. What goes, what
+    stays, each rule, lesions and margins, growth; no plan is said to be the best.
+
+    \b
+    Example:
+        flr compare plan_a/report.json plan_b/report.json --out side_by_side
+    """
+    from flr_volumetry.app.compare import COMPARE, write_compare
+    from flr_volumetry.app.write import require_writable
+
+    if len(reports) < 2:
+        raise click.UsageError("name two reports or more: one plan has nothing to stand beside")
+    with refusing():
+        require_writable(out_dir, COMPARE)
+        page, text = write_compare(
+            reports, out_dir, width=max(100, shutil.get_terminal_size((100, 24)).columns)
+        )
+    click.echo(text, nl=False)
+    click.echo(f"comparison: {page}", err=True)
+
+
 def _wished(case: Case, *, anonymous: bool, pseudonym: str, **wishes: bool | None) -> Case:
     """Return a case with what the command's options say of its output."""
     hide = False if anonymous or pseudonym else None

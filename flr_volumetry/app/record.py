@@ -226,9 +226,28 @@ def read_record(path: Path) -> Record:
     return Record(path, report, liver, labels)
 
 
-def _report(path: Path) -> ReportPart:
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a report.json, and see that it is one and was not edited.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+        As it was written.
+
+    Raises
+    ------
+    UnreadableError
+        If it cannot be read, or is no JSON with a schema_version.
+    CaseError
+        If another version wrote it, or its digest does not fit it.
+    """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = tuple(int(n) for n in str(document["schema_version"]).split("."))
     except OSError as error:
         raise UnreadableError(
@@ -251,6 +270,11 @@ def _report(path: Path) -> ReportPart:
             "Run `flr run` again.",
             reason="report_edited",
         )
+    return document
+
+
+def _report(path: Path) -> ReportPart:
+    document = read_document(path)
     try:
         return ReportPart.model_validate(document)
     except ValidationError as error:
