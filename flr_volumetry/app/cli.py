@@ -86,14 +86,16 @@ def run(case_file: Path, out_dir: Path, root: Path | None, series: str | None, *
         flr run sample_data/case.toml --out build/sample
     """
     from flr_volumetry.app.case import read_case
+    from flr_volumetry.app.identifiers import hiding
 
     with refusing():
-        case = read_case(case_file)
-        if root is not None:
-            case = case.with_root(root)
-        if series is not None:
-            case = case.with_series(series)
-        _run(_wished(case, **wishes), out_dir)
+        with hiding(case_file, None, wished=wishes["anonymous"] or bool(wishes["pseudonym"])):
+            case = read_case(case_file)
+            if root is not None:
+                case = case.with_root(root)
+            if series is not None:
+                case = case.with_series(series)
+        _run(_wished(case, **wishes), out_dir, case_file)
 
 
 @main.command()
@@ -304,17 +306,18 @@ def _wished(case: Case, *, anonymous: bool, pseudonym: str, **wishes: bool | Non
     return case.with_output(identifiers=hide, pseudonym=pseudonym or None, **wishes)
 
 
-def _run(case: Case, out_dir: Path) -> None:
+def _run(case: Case, out_dir: Path, case_file: Path | None = None) -> None:
+    from flr_volumetry.app.identifiers import hiding
     from flr_volumetry.app.run import run_case
     from flr_volumetry.app.write import require_writable, write_outcome
     from flr_volumetry.report import summary_text
 
-    require_writable(out_dir)
-    with progress() as tell:
+    with progress() as tell, hiding(case_file, case, wished=case.output.anonymous):
+        require_writable(out_dir)
         outcome = run_case(case, tell=tell)
         report = write_outcome(outcome, out_dir, tell=tell)
     click.echo(summary_text(outcome.summary), nl=False)
-    click.echo(f"report: {report}", err=True)
+    click.echo(f"report: {report.name if case.output.anonymous else report}", err=True)
 
 
 for _command in mask_commands.COMMANDS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,7 @@ from flr_volumetry.images import Source
 from flr_volumetry.io.derived import (
     Coded,
     Picture,
+    deidentified,
     document_object,
     measurement_report,
     picture_objects,
@@ -108,12 +109,18 @@ def wanted_dicom(
     if wish is False or (wish is None and (source is None or not source.series_uid)):
         return None, ()
     try:
-        images = source_scan(source or Source(), outcome.liver.scan_grid)
+        # Without its patient a grid has lost the name of its frame of reference.
+        grid = replace(outcome.liver.scan_grid, frame_of_reference_uid="")
+        images = source_scan(source or Source(), grid)
+        if outcome.anonymity is not None:
+            images = deidentified(images, outcome.anonymity.identity)
         made = dicom_out(outcome, images, pictures)
     except FlrError as error:
         if wish:
             raise
-        return None, (Caveat("no_dicom_objects", f"No DICOM objects were written: {error.message}"),)
+        hidden = outcome.anonymity.identifiers.hidden if outcome.anonymity is not None else str
+        why = hidden(f"No DICOM objects were written: {error.message}")
+        return None, (Caveat("no_dicom_objects", why),)
     return made, made.caveats
 
 

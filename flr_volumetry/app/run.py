@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from flr_volumetry.app.anonymous import anonymous
 from flr_volumetry.app.carry import lesion_links
 from flr_volumetry.app.functional_map import tissue_of, with_functional_map
 from flr_volumetry.app.keepsake import scan_facts
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from flr_volumetry.app.carry import Carried
     from flr_volumetry.app.case import Case
+    from flr_volumetry.app.identifiers import Anonymity
     from flr_volumetry.assessment.model import Assessment, InputFile
     from flr_volumetry.liver import Liver
     from flr_volumetry.segmentation import Quality
@@ -70,6 +72,8 @@ class Outcome:
         What is to be written beside the report.
     source : Source or None
         Where the scan was read from, so that DICOM objects can refer to its images; None without a scan.
+    anonymity : Anonymity or None
+        Who the patient is said to be, and which words may not be written, where nothing may say who it is.
     """
 
     summary: Summary
@@ -79,6 +83,7 @@ class Outcome:
     findings: tuple[Finding, ...] = ()
     wishes: OutputSection = field(default_factory=OutputSection)
     source: Source | None = field(default=None, repr=False)
+    anonymity: Anonymity | None = field(default=None, repr=False)
 
 
 def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcome:
@@ -197,7 +202,8 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         scan=scan,
         lesion_uids=lesion_uids(liver, carried),
     )
-    return Outcome(summary, liver, partition, carried, checked.findings, case.output, source)
+    outcome = Outcome(summary, liver, partition, carried, checked.findings, case.output, source)
+    return anonymous(outcome, case) if case.output.anonymous else outcome
 
 
 def lesion_uids(liver: Liver, carried: Carried | None) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -159,9 +160,10 @@ def _dataset(header: Header, distance_mm: float) -> Any:
     import pydicom
 
     content = io.BytesIO(header.file.read(0, header.file.size))
-    image = pydicom.dcmread(content, stop_before_pixels=True)
-    # Objects say their texts in the character set of their images; it must hold those of a report too.
-    image.decode()
+    with quietly():
+        image = pydicom.dcmread(content, stop_before_pixels=True)
+        # Objects say their texts in the character set of their images; it must hold those of a report too.
+        image.decode()
     image.SpecificCharacterSet = UTF_8
     for name in EMPTY:
         if name not in image:
@@ -184,7 +186,15 @@ def _measures_of(image: Any) -> Iterator[Any]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep to itself what highdicom thinks of names and values that it only passes on."""
+    """Have pydicom and highdicom say nothing of values that they pass on: names are among them."""
+    logs = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    before = [log.disabled for log in logs]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        for log in logs:
+            log.disabled = True
+        try:
+            yield
+        finally:
+            for log, was in zip(logs, before, strict=True):
+                log.disabled = was

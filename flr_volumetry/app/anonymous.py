@@ -1,0 +1,169 @@
+"""An outcome that does not say whose it is.
+
+What people named (case, patient, files, masks, stages) is replaced; every sentence is freed of the words that
+`flr_volumetry.app.identifiers` collects; what only points back (digests, keys, times) is dropped. The rest,
+voxels, numbers, rules and their sources, is the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from flr_volumetry.app.identifiers import Anonymity, Identifiers, identifiers_of, telling
+from flr_volumetry.assessment.model import Citation, InputFile, Protocol, Rule, ScanFacts
+from flr_volumetry.errors import Caveat
+from flr_volumetry.images import Source
+from flr_volumetry.io.derived import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flr_volumetry.app.case import Case
+    from flr_volumetry.app.run import Outcome
+    from flr_volumetry.assessment.model import Summary
+    from flr_volumetry.liver import Liver
+
+NOBODY: Final = "anonymous"
+OLDEST: Final = 90.0
+"""Years; an age above is as rare as a name (45 CFR 164.514(b)(2)(i)(C))."""
+_PUBLIC: Final = Rule | Protocol | Citation
+"""What is the same for every patient."""
+SAID: Final = Caveat(
+    "identifiers_removed",
+    "Names, numbers, dates, paths and digests that may say who the patient is were removed from this report "
+    "and the files beside it; ages above 89 are given as 90. The pictures and the scan with 2 mm steps still "
+    "show the body.",
+)
+
+
+def anonymous(outcome: Outcome, case: Case) -> Outcome:
+    """Return an outcome without what may say who the patient is.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        As `run_case` found it.
+    case : Case
+        Its case.
+
+    Returns
+    -------
+    Outcome
+        The same voxels and numbers; `case_id` is the case's pseudonym, or "anonymous".
+    """
+    liver = outcome.liver
+    identifiers = Identifiers(identifiers_of(case).words | telling(_named(outcome)))
+    hide = identifiers.hidden
+    summary = outcome.summary
+    sex = summary.patient.sex
+    identity = Identity(case.output.pseudonym or NOBODY, sex.value if sex else "")
+    carried = outcome.carried
+    return replace(
+        outcome,
+        summary=_summary(summary, case, identity, hide),
+        liver=_liver(liver, hide),
+        partition=_mapped(_numbered(outcome.partition), hide),
+        carried=replace(carried, drawn=_mapped(carried.drawn, hide)) if carried is not None else None,
+        findings=_mapped(outcome.findings, hide),
+        anonymity=Anonymity(identity, identifiers),
+    )
+
+
+def _named(outcome: Outcome) -> Iterator[str]:
+    """Give the names that files gave to lesions, and people to stages and cuts."""
+    yield from (lesion.name for lesion in outcome.liver.lesions)
+    for stage in outcome.partition.plan.stages:
+        yield stage.name
+        for cut in stage.resections:
+            yield getattr(cut, "name", "")
+    if outcome.carried is not None:
+        baseline = outcome.carried.baseline.report
+        yield baseline.case.id
+        yield from (part.name for part in baseline.plan)
+
+
+def _summary(summary: Summary, case: Case, identity: Identity, hide: Callable[[str], str]) -> Summary:
+    age = summary.patient.age
+    made = summary.provenance
+    clean: Summary = _mapped(replace(summary, plan=_staged(summary.plan)), hide)
+    volumes = replace(
+        clean.volumes,
+        lesions=tuple(replace(one, name=f"lesion {one.number}") for one in clean.volumes.lesions),
+        stages=tuple(replace(one, name=f"stage {one.number}") for one in clean.volumes.stages),
+    )
+    return replace(
+        clean,
+        case_id=case.output.pseudonym or NOBODY,
+        patient=replace(summary.patient, age=min(age, OLDEST) if age is not None else None),
+        volumes=volumes,
+        caveats=(*clean.caveats, SAID),
+        provenance=replace(
+            clean.provenance,
+            # The year alone: the time of a run may be that of an examination.
+            started=f"{made.started[:4]}-01-01T00:00:00+00:00",
+            libraries=made.libraries,
+            version=made.version,
+            case_sha256="",
+            inputs=tuple(InputFile(i.role, "", "", hide(i.description)) for i in made.inputs),
+        ),
+        scan=ScanFacts(),
+        lesion_uids={number: identity.uid(uid) for number, uid in summary.lesion_uids.items()},
+    )
+
+
+def _liver(liver: Liver, hide: Callable[[str], str]) -> Liver:
+    image = liver.image
+    if image is not None:
+        image = replace(
+            image, source=Source(modality=image.source.modality), caveats=_mapped(image.caveats, hide)
+        )
+    lesions = tuple(replace(one, name=f"lesion {one.number}") for one in liver.lesions)
+    return replace(
+        liver,
+        image=image,
+        lesions=lesions,
+        caveats=_mapped(liver.caveats, hide),
+        territories=_mapped(liver.territories, hide),
+    )
+
+
+def _numbered(partition: Any) -> Any:
+    return replace(partition, plan=_staged(partition.plan))
+
+
+def _staged(plan: Any) -> Any:
+    """Call stages by their numbers."""
+    stages = tuple(replace(stage, name=f"stage {n}") for n, stage in enumerate(plan.stages, start=1))
+    return replace(plan, stages=stages)
+
+
+def _mapped(value: Any, hide: Callable[[str], str]) -> Any:
+    """Free every sentence in a value, however deep, of what `hide` hides."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, np.ndarray | Path | _PUBLIC):
+        return value
+    if isinstance(value, Source):
+        return Source(modality=value.modality)
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        made = [_mapped(inner, hide) for inner in value]
+        return value if all(a is b for a, b in zip(made, value, strict=True)) else tuple(made)
+    if isinstance(value, dict):
+        return {key: _mapped(inner, hide) for key, inner in value.items()}
+    deep = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return _fields_mapped(value, hide) if deep else value
+
+
+def _fields_mapped(value: Any, hide: Callable[[str], str]) -> Any:
+    changed = {}
+    for one in dataclasses.fields(value):
+        before = getattr(value, one.name)
+        after = _mapped(before, hide)
+        if after is not before and not (isinstance(before, str) and before == after):
+            changed[one.name] = after
+    return replace(value, **changed) if changed else value
