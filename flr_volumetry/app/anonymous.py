@@ -67,9 +67,9 @@ def anonymous(outcome: Outcome, case: Case) -> Outcome:
         outcome,
         summary=_summary(summary, case, identity, hide),
         liver=_liver(liver, hide),
-        partition=_mapped(_numbered(outcome.partition), hide),
-        carried=replace(carried, drawn=_mapped(carried.drawn, hide)) if carried is not None else None,
-        findings=_mapped(outcome.findings, hide),
+        partition=mapped(_numbered(outcome.partition), hide),
+        carried=replace(carried, drawn=mapped(carried.drawn, hide)) if carried is not None else None,
+        findings=mapped(outcome.findings, hide),
         anonymity=Anonymity(identity, identifiers),
     )
 
@@ -90,7 +90,7 @@ def _named(outcome: Outcome) -> Iterator[str]:
 def _summary(summary: Summary, case: Case, identity: Identity, hide: Callable[[str], str]) -> Summary:
     age = summary.patient.age
     made = summary.provenance
-    clean: Summary = _mapped(replace(summary, plan=_staged(summary.plan)), hide)
+    clean: Summary = mapped(replace(summary, plan=_staged(summary.plan)), hide)
     volumes = replace(
         clean.volumes,
         lesions=tuple(replace(one, name=f"lesion {one.number}") for one in clean.volumes.lesions),
@@ -120,15 +120,15 @@ def _liver(liver: Liver, hide: Callable[[str], str]) -> Liver:
     image = liver.image
     if image is not None:
         image = replace(
-            image, source=Source(modality=image.source.modality), caveats=_mapped(image.caveats, hide)
+            image, source=Source(modality=image.source.modality), caveats=mapped(image.caveats, hide)
         )
     lesions = tuple(replace(one, name=f"lesion {one.number}") for one in liver.lesions)
     return replace(
         liver,
         image=image,
         lesions=lesions,
-        caveats=_mapped(liver.caveats, hide),
-        territories=_mapped(liver.territories, hide),
+        caveats=mapped(liver.caveats, hide),
+        territories=mapped(liver.territories, hide),
     )
 
 
@@ -142,8 +142,21 @@ def _staged(plan: Any) -> Any:
     return replace(plan, stages=stages)
 
 
-def _mapped(value: Any, hide: Callable[[str], str]) -> Any:
-    """Free every sentence in a value, however deep, of what `hide` hides."""
+def mapped(value: Any, hide: Callable[[str], str]) -> Any:
+    """Free every sentence in a value, however deep, of what a function hides.
+
+    Parameters
+    ----------
+    value : object
+        Dataclasses, tuples, dictionaries and texts; arrays, numbers, rules and protocols stay as they are.
+    hide : callable
+        Takes a sentence and returns it without what may not be said.
+
+    Returns
+    -------
+    object
+        Of the same kind.
+    """
     if isinstance(value, str):
         return hide(value)
     if isinstance(value, np.ndarray | Path | _PUBLIC):
@@ -151,10 +164,10 @@ def _mapped(value: Any, hide: Callable[[str], str]) -> Any:
     if isinstance(value, Source):
         return Source(modality=value.modality)
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        made = [_mapped(inner, hide) for inner in value]
+        made = [mapped(inner, hide) for inner in value]
         return value if all(a is b for a, b in zip(made, value, strict=True)) else tuple(made)
     if isinstance(value, dict):
-        return {key: _mapped(inner, hide) for key, inner in value.items()}
+        return {key: mapped(inner, hide) for key, inner in value.items()}
     deep = dataclasses.is_dataclass(value) and not isinstance(value, type)
     return _fields_mapped(value, hide) if deep else value
 
@@ -163,7 +176,7 @@ def _fields_mapped(value: Any, hide: Callable[[str], str]) -> Any:
     changed = {}
     for one in dataclasses.fields(value):
         before = getattr(value, one.name)
-        after = _mapped(before, hide)
+        after = mapped(before, hide)
         if after is not before and not (isinstance(before, str) and before == after):
             changed[one.name] = after
     return replace(value, **changed) if changed else value

@@ -190,6 +190,8 @@ def protocols(keys: tuple[str, ...], folder: Path | None, as_json: bool) -> None
 @click.option("--one-piece", is_flag=True, help="The remnant must hang together.")
 @click.option("--adjacent", is_flag=True, help="Two neighbouring segments must be spared.")
 @click.option("--partial", is_flag=True, help="Give plans though some lesion cannot be cleared.")
+@ANONYMOUS
+@PSEUDONYM
 def search(case_file: Path, out_dir: Path, root: Path | None, partial: bool, **asked: Any) -> None:  # noqa: FBT001 - click passes it
     r"""Find which resections clear all lesions, and what each leaves.
 
@@ -201,7 +203,9 @@ def search(case_file: Path, out_dir: Path, root: Path | None, partial: bool, **a
     Example:
         flr search sample_data/case.toml --out build/search --margin 5
     """
+    from flr_volumetry.app.anonymous import NOBODY, mapped
     from flr_volumetry.app.case import read_case
+    from flr_volumetry.app.identifiers import hiding, identifiers_of
     from flr_volumetry.app.search import SEARCH, search_case, write_search
     from flr_volumetry.app.write import require_writable
     from flr_volumetry.planning import SearchSettings
@@ -221,12 +225,18 @@ def search(case_file: Path, out_dir: Path, root: Path | None, partial: bool, **a
         case = read_case(case_file)
         if root is not None:
             case = case.with_root(root)
-        require_writable(out_dir, SEARCH)
-        result = search_case(case, settings, allow_partial=partial, tell=tell)
-        page = write_search(result, out_dir, case_id=case.case.id)
+        case = _wished(case, dicom=None, anonymous=asked["anonymous"], pseudonym=asked["pseudonym"])
+        hidden = case.output.anonymous
+        name = (case.output.pseudonym or NOBODY) if hidden else case.case.id
+        with hiding(case_file, case, wished=hidden):
+            require_writable(out_dir, SEARCH)
+            result = search_case(case, settings, allow_partial=partial, tell=tell)
+            if hidden:
+                result = mapped(result, identifiers_of(case).hidden)
+            page = write_search(result, out_dir, case_id=name)
     width = max(100, shutil.get_terminal_size((100, 24)).columns)
-    click.echo(search_text(result, case_id=case.case.id, width=width), nl=False)
-    click.echo(f"search: {page}", err=True)
+    click.echo(search_text(result, case_id=name, width=width), nl=False)
+    click.echo(f"search: {page.name if hidden else page}", err=True)
 
 
 @main.command()

@@ -148,6 +148,12 @@ def _laid(base: Record, path: Path, done: int, folder: Path, tell: Callable[[str
     """Read or run one later scan, and lay the baseline upon it."""
     if path.suffix.lower() == ".toml":
         case = read_case(path, followup_of=base.path)
+        if case.output.anonymous and base.report.names_its_patient:
+            raise CaseError(
+                "nothing may say who the patient of this follow-up is, but the baseline's report does: run "
+                "the baseline with --anonymous or --pseudonym too.",
+                reason="baseline_names_patient",
+            )
         require_same_patient(base, ScanFacts(), case.person(), case.case.id)
         case = _with_done(case, done)
         outcome = run_case(case, tell=tell)

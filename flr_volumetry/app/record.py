@@ -126,6 +126,7 @@ class InputPart(_Part):
     """One file that a report was made of."""
 
     role: str
+    path: str = ""
     description: str
 
 
@@ -156,6 +157,12 @@ class ReportPart(_Part):
     provenance: ProvenancePart
     outputs: list[OutputPart]
     sha256: str
+
+    @property
+    def names_its_patient(self) -> bool:
+        """Whether it holds what may say who the patient is."""
+        known = self.case.scan_date or self.case.patient_key
+        return bool(known or any(i.path for i in self.provenance.inputs))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

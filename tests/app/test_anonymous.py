@@ -21,7 +21,14 @@ from flr_volumetry.app.case import make_case
 from flr_volumetry.app.cli import main
 from flr_volumetry.app.identifiers import GONE, Identifiers, telling
 from flr_volumetry.errors import CaseError
-from flr_volumetry.io import read_image, read_label_map, read_mask, write_mask
+from flr_volumetry.io import (
+    MarkupPlane,
+    read_image,
+    read_label_map,
+    read_mask,
+    write_markups,
+    write_mask,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_data"
@@ -111,18 +118,6 @@ SECRETS = (
 )
 
 
-def curve():
-    """Points around the sample's liver, where the plane x = -40 mm meets its surface."""
-    liver = read_mask(SAMPLE / "masks" / "liver.nii.gz")
-    points = liver.grid.centres_mm(np.argwhere(liver.voxels))
-    near = points[np.abs(points[:, 0] + 40) < 0.8, 1:]
-    apart = near - near.mean(axis=0)
-    angle, radius = np.arctan2(*apart.T), np.hypot(*apart.T)
-    turns = np.linspace(-np.pi, np.pi, 30, endpoint=False)
-    best = [np.where(np.abs(np.angle(np.exp(1j * (angle - a)))) < 0.05, radius, -1).argmax() for a in turns]
-    return [[-40.0, *map(float, near[n])] for n in best]
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The sample patient, named in every way that files can name somebody."""
@@ -151,6 +146,8 @@ def folder(tmp_path_factory):
     shutil.copy(SAMPLE / "masks" / "couinaud.nii.gz", folder / f"{MASKS['couinaud']}.nii.gz")
     original = read_mask(SAMPLE / "masks" / "tumour1.nii.gz", grid=image.grid)
     write_mask(folder / f"{MASKS['lesion1']}.nii.gz", type(original)(image.grid, lesion | moved))
+    plane = MarkupPlane("Qzschnitt Zyxgeheim", (-40.0, 0.0, 20.0), (-1.0, 0.0, 0.0), (200.0, 200.0))
+    write_markups(folder / "Qzschnitt.mrk.json", [plane])
     (folder / "Zyxgeheim.toml").write_text(
         f"""
 [case]
@@ -175,7 +172,7 @@ resections = [{{ kind = "wedge", lesions = [2], margin_mm = 5 }}]
 name = "zwei Qzstufenplan"
 after = {{ procedure = "pve", weeks = 4 }}
 resections = [
-  {{ kind = "curve", points_mm = {curve()}, towards_mm = [-120, 0, 30], name = "Qzschnitt Zyxgeheim" }},
+  {{ kind = "markup", file = "Qzschnitt.mrk.json", name = "Qzschnitt Zyxgeheim" }},
 ]
 """,
         encoding="utf-8",
@@ -364,6 +361,25 @@ def test_a_refusal_does_not_name_the_patient_either(folder, tmp_path):
         assert f"[{reason}]" in done.stderr
         assert found_in(done.output.encode()) == set(), done.output
         case.unlink()
+
+
+def test_a_search_does_not_name_the_patient_either(folder, tmp_path):
+    words = ["--no-ablations", "--one-stage", "--partial", "--pseudonym", "P007"]
+    done = flr("search", folder / "Zyxgeheim.toml", "--out", tmp_path / "out", *words)
+    assert done.exit_code == 0, done.output
+    assert "P007" in done.stdout
+    assert found_in(done.output.encode()) == set()
+    assert secrets_of(tmp_path / "out") == {}
+
+
+def test_an_anonymous_follow_up_of_a_baseline_with_a_name_is_refused(plain, folder, tmp_path):
+    case = folder / "later.toml"
+    text = (folder / "Zyxgeheim.toml").read_text()
+    case.write_text(text[: text.index("[[stage]]")] + "[output]\nidentifiers = false\n")
+    done = flr("followup", plain[0] / "report.json", case, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "[baseline_names_patient]" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_case_file_may_ask_for_it():
