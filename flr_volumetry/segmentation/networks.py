@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from flr_volumetry.anatomy import SEGMENTS, Structure
 from flr_volumetry.errors import Caveat, SegmentationError
-from flr_volumetry.images import LabelMap, Mask
+from flr_volumetry.images import Grid, LabelMap, Mask
 from flr_volumetry.segmentation.protocol import Device, FoundLesion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flr_volumetry.images import Grid, Image
+    from flr_volumetry.images import Image
     from flr_volumetry.segmentation.hints import Hints
 
 LPS_TO_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -148,27 +148,84 @@ def _lesions(inside: npt.NDArray[np.bool_], grid: Grid) -> tuple[FoundLesion, ..
     return tuple(FoundLesion(Mask(grid, labels == n, f"lesion {m}")) for m, n in enumerate(large, start=1))
 
 
-def require_straight(image: Image, name: str) -> None:
-    """Refuse a scan of a tilted gantry, which networks take for a straight one.
+def straightened(image: Image) -> Image:
+    """Bring a scan of a tilted gantry onto axes at right angles, which is all that networks know.
 
     Parameters
     ----------
     image : Image
-        The scan.
-    name : str
-        Of the back-end.
+        The scan, on any grid.
 
-    Raises
-    ------
-    SegmentationError
-        If its axes are not at right angles.
+    Returns
+    -------
+    Image
+        The same object where its axes are at right angles already. Else the first axis stays, the others
+        are turned until they are square to it, with steps that lose nothing; values are interpolated
+        linearly, and beyond the scan the least of them stands.
     """
-    if not image.grid.is_orthogonal:
-        raise SegmentationError(
-            f"the scan was taken with a gantry tilted by {image.grid.tilt_deg:.1f} degrees; {name} knows no "
-            "sheared grids. Resample it to a straight grid first, or use another back-end.",
-            reason="tilted",
-        )
+    grid = image.grid
+    if grid.is_orthogonal:
+        return image
+    q, r = np.linalg.qr(grid.affine[:3, :3])
+    sides = q * np.diag(r)
+    corners = grid.centres_mm((np.asarray(grid.shape) - 1) * _corners())
+    at = np.linalg.solve(sides, corners.T).T
+    low, high = np.floor(at.min(axis=0)), np.ceil(at.max(axis=0))
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = sides, sides @ low
+    i, j, k = (int(n) for n in high - low + 1)
+    straight = Grid((i, j, k), affine, grid.frame_of_reference_uid)
+    voxels = _sampled(
+        image.voxels.astype(np.float32), grid, straight, order=1, beyond=float(image.voxels.min())
+    )
+    return replace(image, grid=straight, voxels=voxels, padding=None)
+
+
+def back_on(labels: npt.NDArray[Any], straight: Grid, grid: Grid) -> npt.NDArray[Any]:
+    """Bring labels from the straightened grid back to the scan's: each voxel takes the nearest.
+
+    Parameters
+    ----------
+    labels : ndarray of whole numbers
+        On `straight`.
+    straight, grid : Grid
+        As `straightened` made it, and the scan's.
+
+    Returns
+    -------
+    ndarray of whole numbers
+        On `grid`.
+    """
+    return labels if straight is grid else _sampled(labels, straight, grid, order=0, beyond=0)
+
+
+def told_tilted(image: Image, name: str) -> tuple[Caveat, ...]:
+    """Say that a network saw a straightened copy of the scan."""
+    if image.grid.is_orthogonal:
+        return ()
+    return (
+        Caveat(
+            "tilt_resampled",
+            f"The scan was taken with a gantry tilted by {image.grid.tilt_deg:.1f} degrees; {name} saw a "
+            "copy on a straight grid, and its masks were brought back voxel by voxel.",
+        ),
+    )
+
+
+def _sampled(
+    values: npt.NDArray[Any], grid: Grid, target: Grid, *, order: Literal[0, 1], beyond: float
+) -> npt.NDArray[Any]:
+    from scipy import ndimage
+
+    there = np.linalg.solve(grid.affine, target.affine)
+    found = np.empty(target.shape, dtype=values.dtype)
+    linear, shift = there[:3, :3], there[:3, 3]
+    ndimage.affine_transform(values, linear, shift, output=found, order=order, mode="constant", cval=beyond)
+    return found
+
+
+def _corners() -> npt.NDArray[np.float64]:
+    return np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=np.float64)
 
 
 def unused_hints(hints: Hints, name: str, used: frozenset[str] = frozenset()) -> tuple[Caveat, ...]:

@@ -14,10 +14,12 @@ from flr_volumetry.errors import SegmentationError
 from flr_volumetry.segmentation.hints import NO_HINTS
 from flr_volumetry.segmentation.networks import (
     TORCH_DEVICES,
+    back_on,
     installed,
     masks_from,
-    require_straight,
+    straightened,
     targets_of,
+    told_tilted,
     unused_hints,
 )
 from flr_volumetry.segmentation.protocol import Availability, Made, Modality, Segmentation, Settings
@@ -126,16 +128,17 @@ class NnUnet:
         Raises
         ------
         SegmentationError
-            If the gantry was tilted, or the model is for another kind of scan or has other labels.
+            If the model is for another kind of scan or has other labels.
         """
         folder = self.settings.folder
         if folder is None:
             raise SegmentationError("nnunet needs the folder of a model", reason="backend_unavailable")
-        require_straight(image, "nnU-Net")
         targets = targets_of(self.settings.labels)
         _require_fits(folder, image, max(targets))
         tell("running nnU-Net")
-        voxels = predicted(folder, image, TORCH_DEVICES[self.settings.device])
+        straight = straightened(image)
+        voxels = predicted(folder, straight, TORCH_DEVICES[self.settings.device])
+        voxels = back_on(voxels, straight.grid, image.grid)
         chosen = {n: t for n, t in targets.items() if t.structure in wanted or Structure.LIVER in wanted}
         masks, lesions, segments = masks_from(voxels, image.grid, chosen)
         made = Made(
@@ -151,7 +154,7 @@ class NnUnet:
             {s: mask for s, mask in masks.items() if s in wanted},
             lesions if Structure.LESION in wanted else (),
             segments if Structure.SEGMENTS in wanted else None,
-            caveats=unused_hints(hints, "nnU-Net"),
+            caveats=(*told_tilted(image, "nnU-Net"), *unused_hints(hints, "nnU-Net")),
             methods=(
                 f"Masks were made by nnU-Net (Isensee et al., Nat Methods 2021;18:203), nnunetv2 "
                 f"{made.version}, model {made.task}, weights {made.weights}, on {made.device}.",

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from flr_volumetry.anatomy import Structure
-from flr_volumetry.errors import Caveat, SegmentationError
+from flr_volumetry.errors import SegmentationError
 from flr_volumetry.images import LabelMap, Mask
 from flr_volumetry.segmentation.hints import NO_HINTS
 from flr_volumetry.segmentation.networks import (
     Target,
+    back_on,
     installed,
     masks_from,
     ras_affine,
-    require_straight,
+    straightened,
+    told_tilted,
     unused_hints,
 )
 from flr_volumetry.segmentation.protocol import (
@@ -32,9 +34,10 @@ from flr_volumetry.segmentation.protocol import (
     Segmentation,
     Settings,
 )
+from flr_volumetry.segmentation.trunks import told_apart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
 
@@ -197,9 +200,8 @@ class TotalSegmentator:
         Raises
         ------
         SegmentationError
-            If the scan does not say whether it is CT or MR, the gantry was tilted, or weights are missing.
+            If the scan does not say whether it is CT or MR, or weights are missing.
         """
-        require_straight(image, PACKAGE)
         if image.source.modality not in {m.value for m in Modality}:
             raise SegmentationError(
                 f"{PACKAGE} has tasks of its own for CT and MR, and the scan's file says neither. Read the "
@@ -215,9 +217,11 @@ class TotalSegmentator:
         found: dict[Structure, Mask] = {}
         lesions: tuple[FoundLesion, ...] = ()
         segments: LabelMap | None = None
+        straight = straightened(image)
         for task in tasks:
             tell(f"running {PACKAGE}, task {task.name}")
-            labels, targets = run_task(task, image, self.weights, self.settings.device.value)
+            labels, targets = run_task(task, straight, self.weights, self.settings.device.value)
+            labels = back_on(labels, straight.grid, image.grid)
             masks, some, parts = masks_from(labels, image.grid, targets)
             found |= masks
             lesions, segments = (some or lesions), (parts or segments)
@@ -228,9 +232,9 @@ class TotalSegmentator:
             str(self.weights),
             self.settings.device.value,
         )
-        doubts = [*unused_hints(hints, PACKAGE)]
+        doubts = [*told_tilted(image, PACKAGE), *unused_hints(hints, PACKAGE)]
         if Structure.HEPATIC_VEINS in found:
-            found, said = told_apart(found)
+            found, said = told_apart(found, PACKAGE)
             doubts.append(said)
         return Segmentation(
             image.grid,
@@ -244,56 +248,6 @@ class TotalSegmentator:
                 f"2023;5:e230024), tasks {made.task}, on {made.device}.",
             ),
         )
-
-
-def told_apart(found: Mapping[Structure, Mask]) -> tuple[dict[Structure, Mask], Caveat]:
-    """Tell portal from hepatic veins among vessels of the liver, by what they hang on.
-
-    Parameters
-    ----------
-    found : mapping of Structure to Mask
-        All vessels of the liver under hepatic veins; the portal vein's trunk and the vena cava, if any.
-
-    Returns
-    -------
-    masks : dict of Structure to Mask
-        Parts that touch the portal vein's trunk belong to it, parts that touch the vena cava are hepatic
-        veins; parts that touch both or neither are left out.
-    caveat : Caveat
-        How many millilitres went where.
-    """
-    import cc3d
-    from scipy.ndimage import binary_dilation
-
-    vessels = found[Structure.HEPATIC_VEINS]
-    grid = vessels.grid
-    labels, count = cc3d.connected_components(
-        vessels.voxels.astype(np.uint8, order="F"), connectivity=26, return_N=True
-    )
-    touching = {}
-    for structure in (Structure.PORTAL_VEIN, Structure.IVC):
-        trunk = found.get(structure)
-        near = binary_dilation(trunk.voxels, iterations=2) if trunk is not None else np.zeros(1, bool)
-        hit = labels[near] if trunk is not None else np.zeros(0, labels.dtype)
-        touching[structure] = set(np.unique(hit).tolist()) - {0}
-    portal = touching[Structure.PORTAL_VEIN] - touching[Structure.IVC]
-    hepatic = touching[Structure.IVC] - touching[Structure.PORTAL_VEIN]
-    masks: dict[Structure, Mask] = dict(found)
-    del masks[Structure.HEPATIC_VEINS]
-    ways = {Structure.PORTAL_VEIN: portal, Structure.HEPATIC_VEINS: hepatic}
-    amounts = []
-    for structure, numbers in ways.items():
-        part = np.isin(labels, sorted(numbers)) if numbers else np.zeros(grid.shape, dtype=bool)
-        amounts.append(int(np.count_nonzero(part)) * grid.voxel_ml)
-        whole = part | masks[structure].voxels if structure in masks else part
-        if whole.any():
-            masks[structure] = Mask(grid, whole, structure.value)
-    return masks, Caveat(
-        "vessels_told_apart",
-        f"{PACKAGE} does not tell portal from hepatic veins. Of {vessels.ml:.1f} mL in {count} parts, "
-        f"{amounts[0]:.1f} mL hang on the portal vein's trunk and {amounts[1]:.1f} mL on the vena cava; the "
-        "rest, which hangs on both or on neither, is left out.",
-    )
 
 
 def make(settings: Settings) -> TotalSegmentator:

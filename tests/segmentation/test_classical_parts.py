@@ -298,3 +298,20 @@ def test_all_directions_are_looked_in():
         free[spot] = False
         worth = np.where(free, 0, 1).astype(np.float32)
         assert enclosed_share(free, worth, 5)[3, 3, 3] == pytest.approx(1 / 26)
+
+
+def test_a_tail_does_not_belong_to_a_lesion():
+    """Darkness along a sheet that hangs on a dark ball is left out; the ball stays whole."""
+    close = close_up_of([((48.0, 48.0, 48.0), 13.0, 65.0)])
+    points = at(close.grid.shape, 1.5)
+    sheet = (np.abs(points[..., 2] - 48) < 2.5) & (points[..., 0] > 48) & (np.abs(points[..., 1] - 48) < 14)
+    sheet &= close.liver & (points[..., 0] < 84)
+    truth = np.linalg.norm(points - 48.0, axis=-1) < 13.0
+    values = np.where(sheet, 65.0, close.smooth).astype(np.float32)
+    dark = CloseUp(close.grid, close.box, values, close.liver, close.depth_mm, close.mean, 4.0)
+
+    found = find_lesions(dark, np.zeros_like(close.liver))
+
+    largest = found[0].inside
+    assert 2 * (largest & truth).sum() / (largest.sum() + truth.sum()) > 0.9
+    assert largest[sheet & ~truth].mean() < 0.35

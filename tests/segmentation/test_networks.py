@@ -15,10 +15,10 @@ from flr_volumetry.errors import SegmentationError
 from flr_volumetry.images import Grid, Image, Mask, Source
 from flr_volumetry.io import read_image, read_mask, write_image
 from flr_volumetry.segmentation import Settings, backend, segment
-from flr_volumetry.segmentation.networks import masks_from, targets_of
+from flr_volumetry.segmentation.networks import back_on, masks_from, straightened, targets_of, told_tilted
 from flr_volumetry.segmentation.nnunet import canonical
-from flr_volumetry.segmentation.totalsegmentator import told_apart
-from tests.grids import STEPS, ball, grid_around
+from flr_volumetry.segmentation.trunks import told_apart
+from tests.grids import STEPS, ball, centres, grid_around
 from tests.segmentation.backends import CENTRE, scan
 
 LIVER = frozenset({Structure.LIVER})
@@ -51,18 +51,19 @@ def model(tmp_path):
 
 
 LABELS = {1: "liver", 2: "lesion"}
-STRAIGHT = {
+GRIDS = {
     "axial": np.diag([1.6, 1.6, 3.0]),
     "flipped": np.diag([-1.6, -1.6, 3.0]),
     "sagittal": np.array([[0, 0, 3.0], [1.6, 0, 0], [0, -1.6, 0]]),
     "coronal": np.array([[1.6, 0, 0], [0, 0, -3.0], [0, -1.6, 0]]),
     "turned": np.array([[0.96, -0.28, 0], [0.28, 0.96, 0], [0, 0, 1]]) @ np.diag([1.6, -1.6, -3.0]),
+    "gantry tilt": np.array([[1.6, 0, 0], [0, 1.6, 1.1], [0, 0, 3.0]]),
 }
 
 
-def straight_scan(name, place=CENTRE, radius=12):
-    """A ball of 100 HU with a brighter one in it, on a grid with axes at right angles."""
-    steps = STRAIGHT[name]
+def scan_on(name, place=CENTRE, radius=12):
+    """A ball of 100 HU with a brighter one in it, on a grid."""
+    steps = GRIDS[name]
     half = np.ceil(np.linalg.norm(np.linalg.inv(steps), axis=1) * 62).astype(int)
     affine = np.eye(4)
     affine[:3, :3] = steps
@@ -74,11 +75,11 @@ def straight_scan(name, place=CENTRE, radius=12):
 
 
 @needs_nnunet
-@pytest.mark.parametrize("name", STRAIGHT)
+@pytest.mark.parametrize("name", GRIDS)
 def test_a_model_of_its_own_file_format_gives_masks_in_their_place(model, name):
-    """A lesion on the left, behind and low is found there, on five straight grids."""
+    """A lesion on the left, behind and low is found there, on six grids, one of them tilted."""
     place = np.asarray(CENTRE) + [25, 12, -18]
-    image = straight_scan(name, place)
+    image = scan_on(name, place)
     found = segment(image, LIVER | {Structure.LESION}, segmenter=backend("nnunet", Settings(model, LABELS)))
 
     assert found.grid.matches(image.grid)
@@ -90,6 +91,7 @@ def test_a_model_of_its_own_file_format_gives_masks_in_their_place(model, name):
     assert found.made.task == "Tiny"
     assert found.made.weights.startswith("SHA-256 ")
     assert "nnunetv2" in found.methods[0]
+    assert ("tilt_resampled" in {c.code for c in found.caveats}) == (name == "gantry tilt")
 
 
 @needs_nnunet
@@ -128,7 +130,6 @@ def test_a_model_through_the_command_line_records_what_made_the_masks(model, tmp
     [
         ({1: "liver", 5: "lesion"}, scan(), "bad_labels"),
         ({1: "spleen"}, scan(), "bad_labels"),
-        (LABELS, scan("gantry tilt"), "tilted"),
         (LABELS, scan(modality="MR"), "modality_not_offered"),
     ],
 )
@@ -175,7 +176,7 @@ def test_without_weights_nothing_is_downloaded(tmp_path):
 
 
 @needs_total
-@pytest.mark.parametrize("name", STRAIGHT)
+@pytest.mark.parametrize("name", GRIDS)
 def test_a_task_with_tiny_weights_gives_segments_in_their_place(tmp_path, name):
     """The package's own path: rough liver of the 6 mm model, crop, the segments' model, back to the scan."""
     from tests.segmentation.tiny_nnunet import write_model
@@ -196,7 +197,7 @@ def test_a_task_with_tiny_weights_gives_segments_in_their_place(tmp_path, name):
         spacing=(1.5, 1.5, 1.5),
     )
     place = np.asarray(CENTRE) + [25, 12, -18]
-    image = straight_scan(name, place)
+    image = scan_on(name, place)
     found = segment(
         image,
         frozenset({Structure.SEGMENTS}),
@@ -215,7 +216,27 @@ def test_a_scan_of_unknown_kind_is_refused(tmp_path):
     (tmp_path / "Dataset291_x").mkdir()
     made = backend("totalsegmentator", Settings(tmp_path))
     assert reason_of(lambda: segment(scan(modality=""), LIVER, segmenter=made))[0] == "modality_unknown"
-    assert reason_of(lambda: segment(scan("gantry tilt"), LIVER, segmenter=made))[0] == "tilted"
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_tilted_scan_is_straightened_and_its_labels_come_back(name):
+    """Every value stands where it stood, axes are square, and a ball drawn there is the ball here."""
+    grid = grid_around(name, CENTRE, 30.0)
+    slopes = np.array([1.0, -2.0, 0.5])
+    image = Image(grid, (centres(grid) @ slopes).astype(np.float32), Source(modality="CT"))
+
+    straight = straightened(image)
+
+    assert (straight is image) == grid.is_orthogonal
+    assert straight.grid.is_orthogonal
+    near = np.linalg.norm(centres(straight.grid) - np.asarray(CENTRE), axis=-1) < 25
+    assert np.abs(straight.voxels - centres(straight.grid) @ slopes)[near].max() < 1e-2
+    drawn = ball(straight.grid, CENTRE, 20.0).astype(np.int32) * 3
+    labels = back_on(drawn, straight.grid, grid)
+    truth = ball(grid, CENTRE, 20.0)
+    assert set(np.unique(labels)) == {0, 3}
+    assert 2 * ((labels == 3) & truth).sum() / ((labels == 3).sum() + truth.sum()) > 0.95
+    assert [c.code for c in told_tilted(image, "x")] == [] if grid.is_orthogonal else ["tilt_resampled"]
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -260,7 +281,7 @@ def test_vessels_are_told_apart_by_what_they_hang_on():
         Structure.IVC: Mask(grid, cava),
         Structure.HEPATIC_VEINS: Mask(grid, vessels),
     }
-    masks, caveat = told_apart(found)
+    masks, caveat = told_apart(found, "TotalSegmentator")
     assert (masks[Structure.PORTAL_VEIN].voxels == (portal | tube(10, 4, 12))).all()
     assert (masks[Structure.HEPATIC_VEINS].voxels == tube(40, 4, 14)).all()
     assert caveat.code == "vessels_told_apart"

@@ -25,9 +25,11 @@ LEAST_ML, LEAST_RADIUS_MM = 0.2, 2.5
 LEAST_ROUND, SURE_ROUND = 0.35, 0.7
 """Radius of the largest ball inside over that of a ball of its volume; a vessel's is a third (derived)."""
 RIM_MM = 4.0
-LEAST_CONFIDENCE = 0.7
-HALF = 0.5
+LEAST_CONFIDENCE = 0.75
+EXTENT = 0.4
 """Share of its contrast down to which a lesion reaches: its rim is fainter than its middle (assumed)."""
+TAIL = 0.3
+"""What is thinner than this share of a lesion's own radius hangs on it and is no part (assumed)."""
 BRIGHT_ROUND, BRIGHT_DEEP, BRIGHT_RADIUS_MM = 0.6, 0.7, 5.0
 """Bright pieces must be rounder, larger and lie deeper, for most of them are vessels (assumed)."""
 SKIN_MM = 2.5
@@ -134,7 +136,7 @@ def _stray(values: Values) -> float:
 
 
 def _pieces(close: CloseUp, blobs: Bools, off: Values, scale: float) -> Iterator[Bools]:
-    """Take each blob out to half its contrast, and keep what is large, round and deep enough."""
+    """Take each blob out to two fifths of its contrast, and keep what is large, round and deep enough."""
     labels, count = cc3d.connected_components(blobs, connectivity=6, return_N=True)
     sizes = np.bincount(labels.ravel(), minlength=count + 1) * close.step**3 / 1000
     for label, place in enumerate(ndimage.find_objects(labels), start=1):
@@ -144,7 +146,7 @@ def _pieces(close: CloseUp, blobs: Bools, off: Values, scale: float) -> Iterator
         box = tuple(slice(max(s.start - pad, 0), s.stop + pad) for s in place)
         blob = labels[box] == label
         dark = float(off[box][blob].mean()) < 0
-        core = HALF * float(np.percentile(off[box][blob], 35 if dark else 65))
+        core = EXTENT * float(np.percentile(off[box][blob], 35 if dark else 65))
         like = (off[box] < core) if core < 0 else (off[box] > core)
         zone = (distance_mm(~blob, close.step) <= 1.5 * scale) & close.liver[box]
         inside = ndimage.binary_opening(like & zone, iterations=1)
@@ -153,11 +155,21 @@ def _pieces(close: CloseUp, blobs: Bools, off: Values, scale: float) -> Iterator
         hits[0] = 0
         if not hits.any():
             continue
-        best = _filled(parts == int(hits.argmax()), close.step) & close.liver[box]
+        best = _compact(_filled(parts == int(hits.argmax()), close.step) & close.liver[box], close.step)
         if _is_lesion(close, best, box, bright=core > 0):
             piece = np.zeros_like(close.liver)
             piece[box] = best
             yield piece
+
+
+def _compact(inside: Bools, step: float) -> Bools:
+    """Cut off what is thin beside the piece's own thickness: darkness along the surface or a vessel."""
+    depth = distance_mm(np.pad(inside, 1), step)[1:-1, 1:-1, 1:-1]
+    radius = TAIL * float(depth.max())
+    if radius < step:
+        return inside
+    core = cc3d.largest_k(depth > radius, k=1, connectivity=6) > 0
+    return np.asarray(inside & (distance_mm(~core, step) <= radius + step))
 
 
 def _add(pieces: list[Bools], piece: Bools, off: Values) -> None:
