@@ -1,4 +1,4 @@
-"""What a run writes for other programs: the row of the case, and its pieces as meshes."""
+"""What a run writes for other programs: its figures as files, and the row of the case."""
 
 from __future__ import annotations
 
@@ -13,9 +13,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flr_volumetry.assessment.model import Summary
+    from flr_volumetry.report.canvas import ReportFigure
     from flr_volumetry.report.row import CaseRow
 
 ROW = "row"
+
+
+def write_figures(folder: Path, figures: Sequence[ReportFigure]) -> None:
+    """Write each figure as PNG and as SVG, into the folder ``figures``.
+
+    Parameters
+    ----------
+    folder : Path
+        It exists, and has no such folder yet.
+    figures : sequence of ReportFigure
+        Any number.
+    """
+    place = folder / "figures"
+    place.mkdir()
+    for figure in figures:
+        (place / f"{figure.name}.png").write_bytes(figure.png)
+        (place / f"{figure.name}.svg").write_bytes(figure.svg.encode("utf-8", "backslashreplace"))
 
 
 def write_row(folder: Path, summary: Summary) -> None:

@@ -18,6 +18,7 @@ from flr_volumetry.app.carry import (
     still_there,
 )
 from flr_volumetry.app.case import read_case
+from flr_volumetry.app.exports import write_figures
 from flr_volumetry.app.followup_facts import (
     Laid,
     asked_rules,
@@ -45,6 +46,7 @@ from flr_volumetry.report.followup_page import (
     followup_text,
     render_followup,
 )
+from flr_volumetry.report.followup_pdf import followup_pdf_bytes
 from flr_volumetry.resection.partition import REMNANT
 from flr_volumetry.segmentation.registration import register
 from flr_volumetry.volumetry.forecast import Technique
@@ -127,6 +129,10 @@ def write_followup(
         program = version("flr-volumetry")
         text = followup_text(result)
         _put(folder / "followup.html", render_followup(result, figures, views, version=program))
+        made = dt.datetime.now(dt.UTC)
+        printed = followup_pdf_bytes(result, figures, version=program, made=made)
+        (folder / "followup.pdf").write_bytes(printed)
+        write_figures(folder, figures)
         _put(folder / "summary.txt", text)
         document = followup_json(
             result, views, version=program, inputs=[_input(r) for r in [base, *(x.record for x in laid)]]

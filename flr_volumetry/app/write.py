@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.app.dicom_out import FOLDER as DICOM
 from flr_volumetry.app.dicom_out import wanted_dicom, write_dicom
-from flr_volumetry.app.exports import write_row
+from flr_volumetry.app.exports import write_figures, write_row
 from flr_volumetry.app.keepsake import PARTITION, write_keepsake
 from flr_volumetry.app.mask_figures import finding_figures
 from flr_volumetry.app.mesh_files import write_meshes
@@ -88,10 +88,7 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
         objects, said = wanted_dicom(outcome, pictures)
         caveats = (*outcome.summary.caveats, *said)
         outcome = replace(outcome, summary=replace(outcome.summary, caveats=caveats))
-        (folder / "figures").mkdir()
-        for picture in pictures:
-            (folder / "figures" / f"{picture.name}.png").write_bytes(picture.png)
-            _put(folder / "figures" / f"{picture.name}.svg", picture.svg)
+        write_figures(folder, pictures)
         viewer = viewer_of(scene_3d(outcome.liver, outcome.partition))
         tell("writing")
         _put(folder / "report.html", render_html(outcome.summary, pictures, viewer))

@@ -122,10 +122,10 @@ def render_followup(
             views=views,
             version=version,
             heads=HEADS,
-            rows=_rows(result),
+            rows=growth_rows(result),
             last=result.scans[-1],
             lines=headline(result),
-            courses=[(g.scan.name, [_course_row(c) for c in g.scan.courses]) for g in result.scans],
+            courses=[(g.scan.name, [course_row(c) for c in g.scan.courses]) for g in result.scans],
             technique=wording.TECHNIQUES[result.setting.technique],
             counted=COUNTED[result.counted_from],
             words=wording,
@@ -182,8 +182,8 @@ def _change(value: float | None) -> str:
     return "none at baseline" if value is None else f"{100 * value:+.1f} %"
 
 
-def _rows(result: FollowUp) -> list[tuple[str, ...]]:
-    """Return one row a scan, the baseline first."""
+def growth_rows(result: FollowUp) -> list[tuple[str, ...]]:
+    """Return one row of words for each scan, the baseline first; its columns are `HEADS`."""
     base = result.baseline
     share = base.remnant.value / result.denominator.amount.value
     first = _remnant(base.remnant.value, amount_interval(base.remnant))
@@ -212,7 +212,8 @@ def _remnant(value: float, interval: tuple[float, float]) -> str:
     return f"{wording.ml(value)} ({wording.ml_interval(interval)})"
 
 
-def _course_row(course: LesionCourse) -> tuple[str, ...]:
+def course_row(course: LesionCourse) -> tuple[str, ...]:
+    """Return what became of lesions, in words: before, now, change, sizes then and now, growth, side."""
     names = [", ".join(str(x.number) for x in side) or "none" for side in (course.before, course.after)]
     sizes = [
         f"{wording.ml(ml)}, {max(x.longest_diameter_mm for x in side):.0f} mm" if side else ""
@@ -241,7 +242,7 @@ def followup_text(result: FollowUp, *, width: int = 100) -> str:
     import textwrap
 
     lines = [f"Follow-up of {result.baseline.name}: {len(result.scans)} later", *headline(result), ""]
-    for row in _rows(result):
+    for row in growth_rows(result):
         facts = [f"{head} {cell}" for head, cell in zip(HEADS[1:], row[1:], strict=True) if cell]
         lines += [row[0], *(f"  {fact}" for fact in facts)]
     lines.append(
@@ -252,7 +253,7 @@ def followup_text(result: FollowUp, *, width: int = 100) -> str:
             lines += ["", f"Lesions, {growth.scan.name}"]
             lines += [
                 f"  {a} -> {b}: {', '.join(x for x in rest if x)}"
-                for a, b, *rest in map(_course_row, growth.scan.courses)
+                for a, b, *rest in map(course_row, growth.scan.courses)
             ]
     lines += ["", "Thresholds at the last scan, on the denominators of the baseline"]
     for state in result.scans[-1].states:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flr_volumetry.report.pdf_blocks import Block
 
 TEMPLATE = "report.typ"
+CLOSING = "It compares volumes with published thresholds; it does not decide on an operation."
 DRAWN = "svg"
 """Key of what is a file in itself, and is not cleaned as a text."""
 
@@ -88,13 +89,12 @@ def report_content(summary: Summary, figures: Sequence[ReportFigure] = ()) -> di
         "dates": ", ".join(w for w in (scan, f"assessed {summary.provenance.started}") if w),
         "disclaimer": wording.DISCLAIMER,
         "program": f"flr_volumetry {version}",
-        "closing": "It compares volumes with published thresholds; it does not decide on an operation.",
+        "closing": CLOSING,
         "answer": answer(summary),
         "plan": _pictures(figures, FigureKind.PLAN)[:1],
         "blocks": _blocks(summary, figures),
     }
-    cleaned: dict[str, Any] = _cleaned(content)
-    return cleaned
+    return clean_content(content)
 
 
 def _blocks(summary: Summary, figures: Sequence[ReportFigure]) -> list[Block]:
@@ -131,6 +131,23 @@ def _critical(figures: Sequence[ReportFigure]) -> list[Block]:
             if figure.kind is FigureKind.LESION and figure.name.endswith(ending):
                 return [picture(figure)]
     return []
+
+
+def clean_content(content: dict[str, Any]) -> dict[str, Any]:
+    """Clean every text of a document of what could hide or forge what is shown.
+
+    Parameters
+    ----------
+    content : dict
+        As `typeset` takes it.
+
+    Returns
+    -------
+    dict
+        The same, but for such characters.
+    """
+    cleaned: dict[str, Any] = _cleaned(content)
+    return cleaned
 
 
 def _cleaned(value: Any) -> Any:

@@ -49,7 +49,11 @@ def answer(summary: Summary) -> dict[str, Any]:
                 "detail": ["95 % interval ", strong(within), f" of {main.denominator}"],
             }
         )
-    return {"amounts": amounts, "lines": _lines(summary)}
+    return {
+        "title": "Future liver remnant (FLR) after the whole plan",
+        "amounts": amounts,
+        "lines": _lines(summary),
+    }
 
 
 def _lines(summary: Summary) -> list[Text]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
+from pypdf import PdfReader
 
 from flr_volumetry.app.cli import main
 from flr_volumetry.app.same_patient import require_same_patient
@@ -365,3 +366,19 @@ def test_a_case_may_name_its_baseline_and_be_run_alone(world, tmp_path, quick):
     ]
     (markup,) = read_markups(tmp_path / "out" / "plan.mrk.json")
     assert "right side" in markup.name or "stage 1" in markup.name
+
+
+def test_the_pdf_holds_the_numbers_of_the_page(world, growth):
+    """Growth of each scan, thresholds and lesions, read back with another library; figures as files."""
+    folder = world[0] / "growth"
+    reader = PdfReader(folder / "followup.pdf")
+    text = " ".join(" ".join(page.extract_text() for page in reader.pages).split())
+    assert 1 <= len(reader.pages) <= 4
+    assert reader.trailer["/Root"]["/MarkInfo"]["/Marked"]
+    for scan in growth["scans"]:
+        assert f"{scan['remnant_functional_ml']:.1f} mL" in text
+        assert f"{100 * scan['relative_growth']:+.1f} %" in text
+        assert f"{scan['hypertrophy_points']:.1f} points" in text
+    for caveat in growth["caveats"]:
+        assert caveat["message"] in text
+    assert {p.name for p in (folder / "figures").iterdir()} >= {"growth.png", "growth.svg", "carried_1.svg"}
