@@ -4,11 +4,13 @@
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANS = ("right_hepatectomy_segments", "right_hepatectomy_plane", "two_stage")
@@ -28,7 +30,7 @@ def brute_force(real_data):
 
 
 @pytest.fixture(scope="module")
-def reports(real_data, tmp_path_factory):
+def folders(real_data, tmp_path_factory):
     """What ``flr run`` writes for each plan."""
     found = {}
     for name in PLANS:
@@ -51,8 +53,14 @@ def reports(real_data, tmp_path_factory):
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        found[name] = json.loads((out / "report.json").read_text())
+        found[name] = out
     return found
+
+
+@pytest.fixture(scope="module")
+def reports(folders):
+    """The report.json of each plan."""
+    return {name: json.loads((out / "report.json").read_text()) for name, out in folders.items()}
 
 
 def voxels(ml, brute_force):
@@ -137,3 +145,32 @@ def test_gaps_of_the_segment_map_are_said(reports):
 
     assert "0.6 of the liver's 1860.6 mL carry no segment" in codes["liver_without_segment"]
     assert "0.03 of its 85.6 mL" in codes["lesion_stays"]
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_pdf_says_what_the_report_says_on_four_pages(name, folders, reports):
+    """The answer on the first page; every lesion, segment, rule, caveat and input on the rest."""
+    report = reports[name]
+    pages = [" ".join(page.extract_text().split()) for page in PdfReader(folders[name] / "report.pdf").pages]
+    assert 2 <= len(pages) <= 4
+    whole = " ".join(pages)
+    assert f"{report['volumes']['remnant_functional_ml']:.0f} mL" in pages[0]
+    assert f"{100 * report['indices']['flr']['value']:.1f} %" in pages[0]
+    assert ("NOT CLEARED" in pages[0]) == any(not lesion["cleared"] for lesion in report["lesions"])
+    for lesion in report["lesions"]:
+        assert f"{lesion['ml']:.1f} mL" in whole
+        assert f"{lesion['longest_diameter_mm']:.1f} mm" in whole
+    for segment in report["segments"]:
+        assert f"{segment['ml']:.1f} mL" in whole
+    for finding in report["findings"]:
+        assert finding["rule"] in whole
+        if finding["margin_ml"] is not None:
+            assert f"{abs(finding['margin_ml']):.1f} mL" in whole
+    # A long path is broken at its hyphens, and a sentence by the head and foot of a page.
+    running = rf"Future liver remnant, case {report['case']['id']}|Research use only, not a medical device\."
+    foot = r"flr_volumetry [\d.]+\. It compares .*? page \d of \d"
+    close = "".join(re.sub(f"{running}|{foot}", "", whole).split())
+    for said in (*(c["message"] for c in report["caveats"]), *report["methods"]):
+        assert "".join(said.split()) in close
+    for given in report["provenance"]["inputs"]:
+        assert given["sha256"] in whole
