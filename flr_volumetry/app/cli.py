@@ -13,6 +13,7 @@ import click
 
 from flr_volumetry.app import mask_commands
 from flr_volumetry.app.console import progress, refusing
+from flr_volumetry.app.review.command import review
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -332,3 +333,4 @@ def _run(case: Case, out_dir: Path, case_file: Path | None = None) -> None:
 
 for _command in mask_commands.COMMANDS:
     main.add_command(_command)
+main.add_command(review)

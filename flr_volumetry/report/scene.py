@@ -127,7 +127,7 @@ def scene_3d(liver: Liver, partition: Partition) -> Scene3D:
     """
     grid = upright_grid(liver.grid)
     labels, names = _labels(liver, partition, grid)
-    return Scene3D(tuple(surfaces_of(liver, partition)), grid, _grey(liver, grid), labels, names)
+    return Scene3D(tuple(surfaces_of(liver, partition)), grid, grey_on(liver, grid), labels, names)
 
 
 def upright_grid(grid: Grid) -> Grid:
@@ -156,7 +156,8 @@ def upright_grid(grid: Grid) -> Grid:
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine, grid.frame_of_reference_uid)
 
 
-def _onto(values: npt.NDArray[Any], source: Grid, grid: Grid, order: Literal[0, 1]) -> npt.NDArray[Any]:
+def onto(values: npt.NDArray[Any], source: Grid, grid: Grid, order: Literal[0, 1]) -> npt.NDArray[Any]:
+    """Take values by geometry from one grid onto another; nought outside, order 0 takes the nearest."""
     from scipy.ndimage import affine_transform
 
     step = np.linalg.inv(source.affine) @ grid.affine
@@ -167,7 +168,8 @@ def _onto(values: npt.NDArray[Any], source: Grid, grid: Grid, order: Literal[0, 
     )
 
 
-def _grey(liver: Liver, grid: Grid) -> npt.NDArray[np.uint8] | None:
+def grey_on(liver: Liver, grid: Grid) -> npt.NDArray[np.uint8] | None:
+    """Return a liver's scan in its grey window on another grid; None without a scan."""
     if liver.image is None:
         return None
     (low, high), _ = slices.window_of(liver)
@@ -176,9 +178,9 @@ def _grey(liver: Liver, grid: Grid) -> npt.NDArray[np.uint8] | None:
     if liver.image.padding is not None:
         measured &= liver.image.voxels != liver.image.padding
     scaled = np.clip((np.where(measured, values, low) - low) * (255 / (high - low)), 0, 255)
-    grey = _onto(scaled, liver.grid, grid, order=1)
+    grey = onto(scaled, liver.grid, grid, order=1)
     if not measured.all():
-        share = _onto(measured.astype(np.float32), liver.grid, grid, order=1)
+        share = onto(measured.astype(np.float32), liver.grid, grid, order=1)
         grey = np.where(share >= planes.MEASURED, grey / np.maximum(share, planes.MEASURED), 0)
     return np.asarray(np.rint(np.clip(grey, 0, 255)), dtype=np.uint8)
 
@@ -196,7 +198,7 @@ def _labels(
         labels[lesion.box][lesion.voxels] = lesion_label
     if liver.lesions:
         names.append((lesion_label, "lesions", LESION_3D_COLOUR))
-    return _onto(labels, liver.grid, grid, order=0), tuple(names)
+    return onto(labels, liver.grid, grid, order=0), tuple(names)
 
 
 def surfaces_of(

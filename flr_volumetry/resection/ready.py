@@ -307,6 +307,11 @@ class ReadyLiver:
         """
         return resect(self.liver, _as_plan(plan))
 
+    def takings(self, steps: list[tuple[int, Resection, str]]) -> tuple[LiverRows, list[Taking]]:
+        """Return the table that a plan is counted by, and what each of its resections takes of it."""
+        rows = self._table(steps)
+        return rows, self._takings(steps, rows)
+
     def _table(self, steps: list[tuple[int, Resection, str]]) -> LiverRows:
         by_territory = any(isinstance(cut, TerritoryResection) for _, cut, _ in steps)
         return self.mapped if by_territory else self.rows
@@ -330,11 +335,12 @@ class ReadyLiver:
                 behind = territories.behind(branches_of(cut, self.liver, self.surfaces))
                 return Codes(np.isin(rows.layer(cut.structure.value), list(behind)))
             case SurfaceResection():
-                return self._beyond(cut)
+                return self.beyond(cut)
             case _:
                 return edges_of(*taken_by(self.liver, cut, where, surfaces=self.surfaces), rows)
 
-    def _beyond(self, cut: SurfaceResection) -> Edges:
+    def beyond(self, cut: SurfaceResection) -> Edges:
+        """Return what lies beyond a surface; nothing where it misses the liver."""
         try:
             return Edges(surface_parts(cut.surface, self.lines).places())
         except PlanError as error:
