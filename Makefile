@@ -26,10 +26,14 @@ bench: $(STAMP)
 	$(BIN)/python -m pip install -q -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
+# What OHIF's adapter reads of our DICOM segmentations is compared where npm can bring it.
+NODE_MODULES := $(CURDIR)/build/node
+
 # Nineteen kinds of file, 5,200 damaged ones each, and a fortieth of that of eighteen real ones: just over 100,000.
 evaluate: $(STAMP)
 	$(BIN)/python -m pip install -q -e '.[bench]'
-	$(BIN)/python -m pytest -m evaluate $(PYTEST_ARGS)
+	mkdir -p $(NODE_MODULES) && npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(NODE_MODULES) @cornerstonejs/adapters@5.14.0 @babel/runtime@7 || true
+	FLR_NODE_MODULES=$(NODE_MODULES) $(BIN)/python -m pytest -m evaluate $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -rs tests/segmentation/test_networks.py
 	FLR_KINDS_SEEDS=40 $(BIN)/python -m pytest tests/io/test_kinds.py
 	mkdir -p build && rm -f build/fuzz.log

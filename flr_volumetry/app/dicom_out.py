@@ -22,11 +22,10 @@ from flr_volumetry.io.derived import (
     tracking_uid,
 )
 from flr_volumetry.io.derived.segments import Maker, SegmentObject, SeriesWords, as_file
-from flr_volumetry.io.derived.source import TILTED
 from flr_volumetry.report import FigureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from flr_volumetry.app.run import Outcome
@@ -172,12 +171,7 @@ def dicom_out(outcome: Outcome, source: SourceScan, pictures: Sequence[ReportFig
     report = measurement_report(source, groups_of(placed), maker=by, words=REPORT)
     key = [Picture(f"{p.title}. {p.caption}", p.png) for p in pictures if p.kind in KEY_IMAGES]
     captured = tuple(picture_objects(source, key, maker=by, words=PICTURES))
-    return DicomOut(source, made, report, captured, tuple(_caveats(source)))
-
-
-def _caveats(source: SourceScan) -> Iterator[Caveat]:
-    if not source.grid.is_orthogonal:
-        yield Caveat("dicom_tilted", TILTED.format(source.grid.tilt_deg))
+    return DicomOut(source, made, report, captured, source.caveats)
 
 
 def write_dicom(made: DicomOut, folder: Path, *, pdf: bytes | None, title: str) -> dict[str, dict[str, Any]]:

@@ -37,7 +37,6 @@ from flr_volumetry.io import (
     write_label_map,
     write_mask,
 )
-from flr_volumetry.io.derived.source import TILTED
 from flr_volumetry.liver import Liver, Masks, crop_liver
 from flr_volumetry.report.mask_page import MaskPicture, MaskRow, masks_text, render_masks
 from flr_volumetry.report.mask_pictures import MaskScene, Outline, grey_window, mask_planes, mask_sheet
@@ -306,13 +305,11 @@ def _write_seg(path: Path, done: Segmented, masks: tuple[MaskToWrite, ...]) -> t
     made = done.found.made
     algorithm = Algorithm(made.backend, made.version, _FAMILIES.get(made.backend, Family.LEARNT))
     try:
-        write_dicom_seg(path, masks, scan_path=done.path, algorithm=algorithm, series=done.series)
+        return write_dicom_seg(path, masks, scan_path=done.path, algorithm=algorithm, series=done.series)
     except OutputError as error:
         if error.reason == OutputError.default_reason:
             raise
         return (Caveat("no_dicom_seg", f"Masks were written as NIfTI only: {error.message}"),)
-    grid = done.image.grid
-    return () if grid.is_orthogonal else (Caveat("dicom_tilted", TILTED.format(grid.tilt_deg)),)
 
 
 def masks_toml(masks: tuple[MaskToWrite, ...]) -> str:

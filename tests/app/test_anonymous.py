@@ -200,7 +200,7 @@ def plain(folder, tmp_path_factory):
 def hidden(folder, tmp_path_factory):
     """What the option leaves."""
     out = tmp_path_factory.mktemp("hidden") / "out"
-    done = flr("run", folder / "Zyxgeheim.toml", "--out", out, "--pseudonym", "P007")
+    done = flr("run", folder / "Zyxgeheim.toml", "--out", out, "--pseudonym", "P007", "--meshes")
     assert done.exit_code == 0, done.output
     return out, done
 

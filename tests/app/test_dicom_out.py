@@ -292,15 +292,15 @@ def test_images_without_identifiers_give_a_report_and_are_refused_when_asked(tmp
 
 
 def test_images_that_cannot_be_referred_to_are_said_in_the_report(tmp_path):
-    """Without a frame of reference no segmentation can be placed; the report is written all the same."""
+    """Without SOP Instance UIDs there is nothing to refer to; the report is written all the same."""
     for path in CT.glob("*.dcm"):
         file = pydicom.dcmread(path)
-        del file.FrameOfReferenceUID
+        file.SOPInstanceUID = ""
         (tmp_path / "ct").mkdir(exist_ok=True)
         file.save_as(tmp_path / "ct" / path.name)
     done = flr("run", case_of(tmp_path, "ct"), "--out", tmp_path / "out")
     assert done.exit_code == 0, done.stderr
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     said = {c["code"]: c["message"] for c in report["caveats"]}
-    assert "FrameOfReferenceUID" in said["no_dicom_objects"]
+    assert "SOPInstanceUID" in said["no_dicom_objects"]
     assert "No DICOM objects were written" in (tmp_path / "out" / "report.html").read_text()

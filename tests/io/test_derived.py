@@ -245,7 +245,7 @@ def test_dicom3tools_finds_no_error(kind, tmp_path):
     ("lost", "named"),
     [
         ({"study": "", "series": ""}, "StudyInstanceUID, SeriesInstanceUID"),
-        ({"frame": ""}, "FrameOfReferenceUID"),
+        ({"study": ""}, "StudyInstanceUID"),
     ],
 )
 def test_a_source_without_identifiers_is_refused_with_what_to_do(tmp_path, lost, named):
@@ -255,6 +255,21 @@ def test_a_source_without_identifiers_is_refused_with_what_to_do(tmp_path, lost,
         source_scan(image.source, image.grid)
     assert caught.value.reason == "no_source_uids"
     assert "Use the original series" in caught.value.message
+
+
+def test_images_without_a_frame_of_reference_get_one_that_lasts(tmp_path):
+    """Two runs name the same; masks still come back on the images, and a caveat says so."""
+    write_slices(tmp_path / "ct", values(), affine_of("axial"), SeriesSpec(frame=""))
+    image = read_image(tmp_path / "ct")
+    source, segmentation = made_of(image)
+    again, _ = made_of(image)
+    assert (
+        source.first.FrameOfReferenceUID
+        == again.first.FrameOfReferenceUID
+        == segmentation.dataset.FrameOfReferenceUID
+    )
+    assert [c.code for c in source.caveats] == ["dicom_frame_of_reference"]
+    read_back(image, segmentation, tmp_path / "seg.dcm")
 
 
 def test_a_nifti_source_is_refused_with_what_to_do(tmp_path):

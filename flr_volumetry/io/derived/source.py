@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from flr_volumetry.errors import OutputError
+from flr_volumetry.errors import Caveat, OutputError
+from flr_volumetry.io.derived.uids import tracking_uid
 from flr_volumetry.io.dicom import tags
 from flr_volumetry.io.files import digest
 from flr_volumetry.io.scan import scan
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 NEEDED: Final = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"),
-    *("SeriesInstanceUID", "FrameOfReferenceUID", "Modality"),
+    *("SeriesInstanceUID", "Modality"),
 )
-"""What an image must say so that another object can refer to it and lie in its study and space."""
+"""What an image must say so that another object can refer to it and lie in its study."""
 EMPTY: Final = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"),
     *("AccessionNumber", "ReferringPhysicianName"),
@@ -36,6 +37,12 @@ UTF_8: Final = "ISO_IR 192"
 TILTED: Final = (
     "The gantry was tilted by {:.1f} degrees: each frame of the segmentations carries its own position, "
     "which is exact, but programs that take the first position and the slice distance alone draw them aslant."
+)
+
+
+UNPLACED: Final = (
+    "The images name no frame of reference, which CT and MR images must: the DICOM objects have one of their "
+    "own, and lie on these images by referring to them."
 )
 
 
@@ -51,11 +58,24 @@ class SourceScan:
         One for each slice, in order; or one image of many frames.
     frames : tuple of int
         Of an image of many frames, which of them each slice is, from 0; empty otherwise.
+    unplaced : bool
+        Whether the images name no frame of reference; one made of their series stands for it.
     """
 
     grid: Grid
     images: tuple[Any, ...] = field(repr=False)
     frames: tuple[int, ...] = ()
+    unplaced: bool = False
+
+    @property
+    def caveats(self) -> tuple[Caveat, ...]:
+        """What must be said of objects made of it."""
+        said = []
+        if not self.grid.is_orthogonal:
+            said.append(Caveat("dicom_tilted", TILTED.format(self.grid.tilt_deg)))
+        if self.unplaced:
+            said.append(Caveat("dicom_frame_of_reference", UNPLACED))
+        return tuple(said)
 
     @property
     def first(self) -> Any:
@@ -150,9 +170,14 @@ def of_stack(volume: Stack, where: str) -> SourceScan:
             "or have the archive give them new identifiers; or run without DICOM output.",
             reason="no_source_uids",
         )
+    unplaced = not volume.grid.frame_of_reference_uid
+    if unplaced:
+        for image in read.values():
+            image.FrameOfReferenceUID = tracking_uid(str(image.SeriesInstanceUID), "frame of reference")
     if len(headers) == 1 and len(volume.frames) > 1:
-        return SourceScan(volume.grid, (images[0],), tuple(frame.index for frame in volume.frames))
-    return SourceScan(volume.grid, tuple(images))
+        frames = tuple(frame.index for frame in volume.frames)
+        return SourceScan(volume.grid, (images[0],), frames, unplaced=unplaced)
+    return SourceScan(volume.grid, tuple(images), unplaced=unplaced)
 
 
 def _dataset(header: Header, distance_mm: float) -> Any:

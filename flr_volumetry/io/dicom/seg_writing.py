@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from flr_volumetry.errors import Caveat
     from flr_volumetry.images import Mask
 
 _CODED: Final[dict[Structure, tuple[str, str, tuple[int, int, int]]]] = {
@@ -159,7 +160,7 @@ def write_dicom_seg(
     scan_path: str | os.PathLike[str],
     algorithm: Algorithm,
     series: str | None = None,
-) -> None:
+) -> tuple[Caveat, ...]:
     """Write masks as a DICOM segmentation that refers to the images of their scan.
 
     It lies in the scan's study and frame of reference, with codes of CID 7150 and 7151, colours, and a
@@ -177,6 +178,11 @@ def write_dicom_seg(
         What made them.
     series : str, optional
         Which series, as for `flr_volumetry.io.read_image`.
+
+    Returns
+    -------
+    tuple of Caveat
+        What must be said of the file.
 
     Raises
     ------
@@ -209,6 +215,7 @@ def write_dicom_seg(
         words=SeriesWords(0, f"Segmentation by {algorithm.name}", "LIVER"),
     )
     write_atomically(Path(path), [as_file(made)])
+    return source.caveats
 
 
 def colour_table(masks: Sequence[MaskToWrite]) -> str:
