@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import highdicom as hd
 import jsonschema
@@ -14,6 +15,7 @@ import pydicom
 import pytest
 from click.testing import CliRunner
 
+from flr_volumetry.app import run
 from flr_volumetry.app.cli import main
 from flr_volumetry.io import read_image, read_label_map, read_structures, write_image
 from flr_volumetry.report import report_schema
@@ -238,6 +240,22 @@ def test_the_objects_are_a_study_to_read_again(out, report, tmp_path):
     assert found.liver.ml == pytest.approx(report["volumes"]["total_ml"], rel=1e-9)
     assert found.remnant.ml == pytest.approx(report["volumes"]["remnant_functional_ml"], rel=1e-9)
     assert len(found.lesions) == 3
+
+
+def test_a_lesion_keeps_its_identifier_at_a_later_date(monkeypatch):
+    """One that lies where one of the baseline lay; those that split, merged or are new have their own."""
+    image = SimpleNamespace(source=SimpleNamespace(series_uid="1.2.3"))
+    liver = SimpleNamespace(image=image, lesions=[SimpleNamespace(number=n) for n in (1, 2, 3, 4)])
+    known = [SimpleNamespace(number=n, tracking_uid=f"2.25.{n}") for n in (1, 2)]
+    report = SimpleNamespace(lesions=known)
+    carried = SimpleNamespace(baseline=SimpleNamespace(report=report), registration=None)
+    monkeypatch.setattr(run, "lesion_links", lambda *_: [(1, 2), (2, 1), (2, 3)])
+
+    uids = run.lesion_uids(liver, carried)
+
+    assert uids[2] == "2.25.1"
+    assert uids == {**run.lesion_uids(liver, None), 2: "2.25.1"}
+    assert len(set(uids.values())) == 4
 
 
 def case_of(folder, scan, **tables):

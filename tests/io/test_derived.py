@@ -22,6 +22,7 @@ from flr_volumetry.io.derived import (
     deidentified,
     document_object,
     measurement_report,
+    measurements,
     picture_objects,
     segment_object,
     source_scan,
@@ -170,6 +171,23 @@ def test_a_report_refers_to_segment_and_images_and_gives_numbers_back(scan, tmp_
     assert segmentation.dataset.SOPInstanceUID in referred
     assert {source.images[n].SOPInstanceUID for n in (3, 4)} <= referred
     assert "Ümlaut".encode() in path.read_bytes()
+
+
+def test_what_lies_on_many_images_refers_to_their_series(tmp_path, monkeypatch):
+    """The evidence lists the images all the same."""
+    monkeypatch.setattr(measurements, "MOST_IMAGES", 1)
+    write_slices(tmp_path / "ct", values(), affine_of("axial"))
+    source, segmentation = made_of(read_image(tmp_path / "ct"))
+    (tmp_path / "sr.dcm").write_bytes(as_file(reported(source, segmentation)))
+    made = hd.sr.srread(tmp_path / "sr.dcm")
+    (group,) = made.content.get_volumetric_roi_measurement_groups(tracking_uid="2.25.17")
+    assert not group.referenced_segment.has_source_images()
+    assert [i.UID for i in group.referenced_segment if i.ValueType == "UIDREF"] == [
+        source.first.SeriesInstanceUID
+    ]
+    referred = {i[2] for i in made.get_evidence()}
+    assert {source.images[n].SOPInstanceUID for n in (3, 4)} <= referred
+    validated([tmp_path / "sr.dcm"], "dciodvfy")
 
 
 def png():

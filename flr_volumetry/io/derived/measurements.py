@@ -23,6 +23,9 @@ _PROCEDURES: Final = {
     "CT": Coded("25045-6", "LN", "CT unspecified body region"),
     "MR": Coded("25056-3", "LN", "MRI unspecified body region"),
 }
+MOST_IMAGES: Final = 60
+"""What lies on more images than these refers to their series: TID 1411 allows either, and hundreds of images
+in every group make a report of megabytes. The evidence lists every image all the same."""
 _TEXT_BYTES: Final = 1000
 """Longer comments are cut: they are copies of what the report says in full."""
 
@@ -227,11 +230,15 @@ def _referenced(source: SourceScan, segmentation: SegmentObject, number: int) ->
 
     slices = segmentation.slices[number - 1]
     frames = sorted(source.frames[n] + 1 for n in slices) if source.frames else None
+    whole = len(slices) > MOST_IMAGES and frames is None
     return hd.sr.ReferencedSegment(
         sop_class_uid=segmentation.dataset.SOPClassUID,
         sop_instance_uid=segmentation.dataset.SOPInstanceUID,
         segment_number=number,
-        source_images=[
+        source_series=hd.sr.SourceSeriesForSegmentation(source.first.SeriesInstanceUID) if whole else None,
+        source_images=None
+        if whole
+        else [
             hd.sr.SourceImageForSegmentation(image.SOPClassUID, image.SOPInstanceUID, frames)
             for image in source.images_at(slices)
         ],
