@@ -105,7 +105,7 @@ def _blocks(summary: Summary, figures: Sequence[ReportFigure]) -> list[Block]:
         *pdf_parts.lesions(summary),
         *_margins(figures),
         *pdf_parts.growth(summary),
-        *_pictures(figures, FigureKind.FORECAST, width=0.84),
+        *_pictures(figures, FigureKind.FORECAST, width=0.72),
         *pdf_parts.function(summary),
         *pdf_parts.findings(summary),
         *pdf_parts.notes(summary),
