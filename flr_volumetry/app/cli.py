@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flr_volumetry.app import mask_commands
+from flr_volumetry.app.batch.command import batch
 from flr_volumetry.app.console import progress, refusing
 from flr_volumetry.app.review.command import review
 
@@ -331,6 +332,6 @@ def _run(case: Case, out_dir: Path, case_file: Path | None = None) -> None:
     click.echo(f"report: {report.name if case.output.anonymous else report}", err=True)
 
 
-for _command in mask_commands.COMMANDS:
+for _command in (*mask_commands.COMMANDS, batch):
     main.add_command(_command)
 main.add_command(review)

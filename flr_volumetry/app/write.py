@@ -35,7 +35,7 @@ from flr_volumetry.report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from flr_volumetry.app.dicom_out import DicomOut
     from flr_volumetry.app.run import Outcome
@@ -47,7 +47,13 @@ PARTIAL = ".partial-"
 OLD = "-old"
 
 
-def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None] = lambda _: None) -> Path:
+def write_outcome(
+    outcome: Outcome,
+    out_dir: Path,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    also: Mapping[str, bytes] | None = None,
+) -> Path:
     """Write report.json, report.html, report.pdf, summary.txt, row.csv, the figures and the partition.
 
     Planes, closed curves and patches of the plan are written as plan.mrk.json, which 3D Slicer opens;
@@ -67,6 +73,8 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
         Made if absent; the result of an earlier run in it is replaced.
     tell : callable
         Called with the name of each step as it begins.
+    also : mapping of str to bytes or None
+        Further files to be written into the folder, by name.
 
     Returns
     -------
@@ -105,6 +113,8 @@ def write_outcome(outcome: Outcome, out_dir: Path, *, tell: Callable[[str], None
             tell("making meshes")
             write_meshes(folder, outcome.liver, outcome.partition)
         facts = _dicom(folder, objects, outcome) if objects is not None else {}
+        for name, content in (also or {}).items():
+            (folder / name).write_bytes(content)
         document = report_json(outcome.summary, outputs=_listing(folder, outcome, facts))
         _put(folder / REPORT, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return out_dir / "report.html"

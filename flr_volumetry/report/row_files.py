@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.errors import OutputError
-from flr_volumetry.report.row import Kind, joined
+from flr_volumetry.report.row import CaseRow, Kind, RowColumn, joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flr_volumetry.report.row import CaseRow, Value
+    from flr_volumetry.report.row import Value
 
 FORMULA_SIGNS = ("=", "+", "-", "@")
 """A text that begins with one of these is a formula to a spreadsheet."""
@@ -90,6 +90,62 @@ def rows_metadata(rows: Sequence[CaseRow], name: str) -> dict[str, Any]:
             "primaryKey": "case_id",
         },
     }
+
+
+def read_row(text: str, described: dict[str, Any]) -> CaseRow:
+    """Read the row of one case back from its CSV file.
+
+    Parameters
+    ----------
+    text : str
+        As `rows_csv` wrote it of one row.
+    described : dict
+        As `rows_metadata` described it.
+
+    Returns
+    -------
+    CaseRow
+        With the columns' kinds, units and meanings.
+
+    Raises
+    ------
+    OutputError
+        If the two do not belong together.
+    """
+    names, *lines = csv.reader(io.StringIO(text))
+    told = described["tableSchema"]["columns"]
+    if len(lines) != 1 or names != [column["name"] for column in told]:
+        raise OutputError(
+            "a row of a case and the description of its columns do not belong together; run the case again.",
+            reason="damaged_result",
+        )
+    columns = tuple(
+        RowColumn(
+            column["name"],
+            Kind(column["datatype"]),
+            column.get("schema:unitText", ""),
+            column["dc:description"],
+            by_protocol="." in column["name"],
+        )
+        for column in told
+    )
+    return CaseRow(columns, tuple(map(_read, columns, lines[0])))
+
+
+def _read(column: RowColumn, cell: str) -> Value:
+    if not cell:
+        return None
+    match column.kind:
+        case Kind.NUMBER:
+            return float(cell)
+        case Kind.COUNT:
+            return int(cell)
+        case Kind.TRUTH:
+            return cell == "true"
+        case Kind.DATE:
+            return dt.date.fromisoformat(cell)
+        case Kind.TEXT:
+            return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_SIGNS) else cell
 
 
 def parquet_available() -> bool:

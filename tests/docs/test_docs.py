@@ -99,11 +99,17 @@ def _session(block):
     )
 
 
-def test_toml_in_the_readme_is_a_case_file():
-    """The example case file is understood as it stands."""
+def test_toml_in_the_readme_is_a_case_file(tmp_path):
+    """The example case file, and the recipe for a cohort, are understood as they stand."""
+    from flr_volumetry.app.batch.cohort import read_cohort
     from flr_volumetry.app.case import make_case
 
+    (tmp_path / "patients" / "one").mkdir(parents=True)
     blocks = [b for b in readme_blocks("toml") if "[case]" in b]
-    assert blocks
+    assert len({"[cohort]" in block for block in blocks}) == 2
     for block in blocks:
-        assert make_case(tomllib.loads(block)).plan().stages
+        if "[cohort]" in block:
+            (tmp_path / "recipe.toml").write_text(block)
+            assert {job.problem for job in read_cohort(tmp_path / "recipe.toml")} == {""}
+        else:
+            assert make_case(tomllib.loads(block)).plan().stages

@@ -1,0 +1,232 @@
+"""``flr batch``: a cohort from the command line."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flr_volumetry.app.console import refusing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from flr_volumetry.app.batch.cohort import Job
+    from flr_volumetry.app.batch.work import Result
+
+ALL, NONE, SOME = 0, 1, 3
+"""Exit status: all cases done, none, some."""
+UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+EVERY_S = 5.0
+"""How often cases.csv is written while cases are running."""
+
+
+class Memory(click.ParamType[float]):
+    """An amount of memory, such as 4G."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, in bytes."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", str(value), re.IGNORECASE)
+        if found is None or float(found[1]) <= 0:
+            self.fail(f"{value!r} is no amount of memory; write for example 4G", param, ctx)
+        return float(found[1]) * UNITS[found[2].upper()]
+
+
+@click.command()
+@click.argument("cohort", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--out",
+    "out_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of results.",
+)
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that paths in the recipe or table start from; its own folder if not given.",
+)
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Cases at a time.")
+@click.option(
+    "--memory", type=Memory(), help="Limit of each worker, such as 4G; by default a share of what is free."
+)
+@click.option(
+    "--scheduler", default="", metavar="ADDRESS", help="A dask scheduler that is there, tcp://host:8786."
+)
+def batch(cohort: Path, out_dir: Path, root: Path | None, **asked: Any) -> None:
+    r"""Run a cohort: a folder of case files, a CSV table, or a recipe with a [cohort] table.
+
+    Each case has its own folder below OUT/cases. Run again, only cases whose files, plan, protocols or
+    program changed, and those that failed, are run; a run that was killed is taken up where it was. A
+    case that fails stops no other.
+
+    Standard output carries the summary. OUT holds cases.csv (what became of each), cohort.csv and
+    cohort.parquet (one row for each case and plan), and cohort.html.
+
+    Exit status: 0 all cases are done; 3 some are; 1 none is, or the cohort cannot be read; 2 misuse.
+
+    \b
+    Example:
+        flr batch pipelines/couinaud.toml --root DATA --out cohort --workers 2
+    """
+    from flr_volumetry.app.batch.cohort import read_cohort
+    from flr_volumetry.app.batch.engine import ClusterSettings, run_cohort
+
+    with refusing():
+        jobs = read_cohort(cohort, root=root)
+        settings = ClusterSettings(asked["workers"], asked["memory"], asked["scheduler"])
+        out_dir = out_dir.resolve()
+        began = time.monotonic()
+        with _only_one(out_dir), _progress(jobs) as shown:
+            tables = _Tables(out_dir, jobs)
+
+            def tell(result: Result) -> None:
+                shown(result)
+                tables.add(result)
+
+            results = run_cohort(jobs, out_dir, settings, tell=tell)
+            with _writing(out_dir):
+                tables.finish(results, title=cohort.stem)
+    click.echo(_summary(results, time.monotonic() - began, out_dir), nl=False)
+    done = sum(result.known.status != "failed" for result in results)
+    sys.exit(ALL if done == len(results) else SOME if done else NONE)
+
+
+@contextmanager
+def _writing(out_dir: Path) -> Iterator[None]:
+    """Say where the tables could not be written: the cases that are done stay."""
+    import errno
+
+    from flr_volumetry.errors import OutputError
+
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"the tables of {out_dir} cannot be written: {error.strerror or error}. Cases that are done are "
+            "kept; run the same command again when that is mended.",
+            reason="disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "unwritable",
+        ) from error
+
+
+@contextmanager
+def _only_one(out_dir: Path) -> Iterator[None]:
+    """Refuse a second run on the same folder while one is under way."""
+    from flr_volumetry.errors import OutputError
+
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        file = (out_dir / ".batch.lock").open("w")
+    except OSError as error:
+        raise OutputError(f"{out_dir} cannot be written: {error.strerror}", reason="unwritable") from error
+    with file:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            raise OutputError(
+                f"{out_dir} is in use by another flr batch; wait for it, or stop it.", reason="in_use"
+            ) from error
+        yield
+
+
+def _lock(file: int) -> None:
+    """Lock an open file until its process ends, however it ends."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class _Tables:
+    """Writes cases.csv as results come, all tables and the page at the end."""
+
+    def __init__(self, out_dir: Path, jobs: Sequence[Job]) -> None:
+        self.out_dir = out_dir
+        self.jobs = {job.name: job for job in jobs}
+        self.results: dict[str, Result] = {}
+        self.written = time.monotonic()
+
+    def add(self, result: Result) -> None:
+        self.results[result.name] = result
+        if time.monotonic() - self.written > EVERY_S:
+            # On a full disk each case says so itself; the last table is written at the end.
+            with suppress(OSError):
+                self._cases()
+            self.written = time.monotonic()
+
+    def _cases(self) -> None:
+        from flr_volumetry.app.batch.tables import write_cases
+
+        known = [name for name in self.jobs if name in self.results]
+        write_cases(self.out_dir, [self.jobs[n] for n in known], [self.results[n] for n in known])
+
+    def finish(self, results: Sequence[Result], *, title: str) -> None:
+        from flr_volumetry.app.batch.state import put
+        from flr_volumetry.app.batch.tables import page_of, rows_of, write_cases, write_rows
+
+        jobs = list(self.jobs.values())
+        write_cases(self.out_dir, jobs, results)
+        rows = rows_of(self.out_dir, jobs, results)
+        write_rows(self.out_dir, [row for _, row in rows])
+        page = page_of(jobs, results, rows, title=title, version=version("flr-volumetry"))
+        put(self.out_dir / "cohort.html", page)
+
+
+@contextmanager
+def _progress(jobs: Sequence[Job]) -> Iterator[Callable[[Result], None]]:
+    """Show how many cases are done, how fast, and how long the rest takes; elsewhere, a line a failure."""
+    if not sys.stderr.isatty():
+        yield lambda result: _failure(result) if result.known.status == "failed" else None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    began, done, failed = time.monotonic(), 0, 0
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("starting", total=len(jobs))
+
+        def shown(result: Result) -> None:
+            nonlocal done, failed
+            done += 1
+            failed += result.known.status == "failed"
+            pace = 60 * done / max(time.monotonic() - began, 1e-9)
+            said = f", {failed} failed" if failed else ""
+            bar.update(task, advance=1, description=f"{pace:.1f} cases a minute{said}")
+
+        yield shown
+
+
+def _failure(result: Result) -> None:
+    click.echo(f"{result.name}: failed [{result.known.reason}] {result.known.message}", err=True)
+
+
+def _summary(results: Sequence[Result], seconds: float, out_dir: Path) -> str:
+    from collections import Counter
+
+    counts = Counter(result.known.status for result in results)
+    lines = [
+        f"{len(results)} cases: {counts['done']} done now, {counts['kept']} done before, "
+        f"{counts['failed']} failed"
+    ]
+    if counts["done"]:
+        lines.append(f"{60 * counts['done'] / seconds:.1f} cases a minute")
+    reasons = Counter(r.known.reason for r in results if r.known.status == "failed")
+    lines += [f"  {n} {reason}" for reason, n in reasons.most_common()]
+    lines.append(f"cohort: {out_dir / 'cohort.html'}")
+    return "\n".join(lines) + "\n"

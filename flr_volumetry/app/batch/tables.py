@@ -1,0 +1,145 @@
+"""The tables of a cohort: what became of each case, and one row for each case and plan that is done."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING
+
+from flr_volumetry.app.batch.state import CASES, FAILED, KEPT, LOGS, put
+from flr_volumetry.app.exports import ROW
+from flr_volumetry.report.cohort_page import CohortEntry, FailedEntry, render_cohort
+from flr_volumetry.report.row_files import parquet_available, read_row, rows_csv, rows_metadata, rows_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from flr_volumetry.app.batch.cohort import Job
+    from flr_volumetry.app.batch.work import Result
+    from flr_volumetry.report.row import CaseRow
+
+CASES_CSV = "cases.csv"
+COHORT_STEM = "cohort"
+COLUMNS = ("case", "plan", "status", "reason", "message", "tries", "seconds", "report", "log")
+
+
+def write_cases(out_dir: Path, jobs: Sequence[Job], results: Sequence[Result]) -> None:
+    """Write cases.csv: what became of each case, why, and where to look.
+
+    Parameters
+    ----------
+    out_dir : Path
+        Of the cohort.
+    jobs : sequence of Job
+        All cases.
+    results : sequence of Result
+        In the same order.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for job, result in zip(jobs, results, strict=True):
+        known = result.known
+        done = known.status != FAILED
+        writer.writerow(
+            [
+                job.case_id,
+                job.plan,
+                "failed" if not done else "done",
+                known.reason,
+                known.message,
+                known.tries,
+                "" if known.status == KEPT else f"{known.seconds:.1f}",
+                f"{CASES}/{job.folder}/report.html" if done else "",
+                f"{LOGS}/{job.folder}.log",
+            ]
+        )
+    put(out_dir / CASES_CSV, text.getvalue())
+
+
+def rows_of(out_dir: Path, jobs: Sequence[Job], results: Sequence[Result]) -> list[tuple[Job, CaseRow]]:
+    """Read the rows of the cases that are done.
+
+    Parameters
+    ----------
+    out_dir : Path
+        Of the cohort.
+    jobs : sequence of Job
+        All cases.
+    results : sequence of Result
+        In the same order.
+
+    Returns
+    -------
+    list of (Job, CaseRow)
+        In order.
+    """
+    found = []
+    for job, result in zip(jobs, results, strict=True):
+        if result.known.status != FAILED:
+            folder = out_dir / CASES / job.folder
+            text = (folder / f"{ROW}.csv").read_text(encoding="utf-8")
+            described = json.loads((folder / f"{ROW}.csv-metadata.json").read_text(encoding="utf-8"))
+            found.append((job, read_row(text, described)))
+    return found
+
+
+def write_rows(out_dir: Path, rows: Sequence[CaseRow]) -> None:
+    """Write cohort.csv with the description of its columns, and cohort.parquet where pyarrow is there.
+
+    Parameters
+    ----------
+    out_dir : Path
+        Of the cohort.
+    rows : sequence of CaseRow
+        Of the cases that are done; without any, tables of an earlier run are removed.
+    """
+    names = (f"{COHORT_STEM}.csv", f"{COHORT_STEM}.csv-metadata.json", f"{COHORT_STEM}.parquet")
+    if not rows:
+        for name in names:
+            (out_dir / name).unlink(missing_ok=True)
+        return
+    put(out_dir / names[0], rows_csv(rows))
+    described = rows_metadata(rows, names[0])
+    put(out_dir / names[1], json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+    if parquet_available():
+        put(out_dir / names[2], rows_parquet(rows))
+
+
+def page_of(
+    jobs: Sequence[Job],
+    results: Sequence[Result],
+    rows: Sequence[tuple[Job, CaseRow]],
+    *,
+    title: str,
+    version: str,
+) -> str:
+    """Return the page of a cohort.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        All cases.
+    results : sequence of Result
+        In the same order.
+    rows : sequence of (Job, CaseRow)
+        Those that are done.
+    title : str
+        Of the cohort.
+    version : str
+        Of flr_volumetry.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    done = [CohortEntry(job.case_id, job.plan, f"{CASES}/{job.folder}/report.html", row) for job, row in rows]
+    failed = [
+        FailedEntry(job.case_id, job.plan, r.known.reason, r.known.message, f"{LOGS}/{job.folder}.log")
+        for job, r in zip(jobs, results, strict=True)
+        if r.known.status == FAILED
+    ]
+    return render_cohort(done, failed, title=title, version=version)
