@@ -406,6 +406,7 @@ def test_the_case_file_may_ask_for_it():
         (["Doe"], "Doe's scan; doer and Does stay", f"{GONE}'s scan; doer and Does stay"),
         (["4711234"], "id 4711234, not 47112345", f"id {GONE}, not 47112345"),
         (["liver", "17", "ct"], "17 mL of the liver", "17 mL of the liver"),
+        (["2013"], "Ann Surg 2013;254:1", "Ann Surg 2013;254:1"),
         ([], "in /data/x/y.dcm and C:\\data\\x, 3 mL/min/m2", f"in {GONE} and {GONE}, 3 mL/min/m2"),
         ([], "see report.json and doe.nii.gz", f"see report.json and {GONE}"),
         ([], "UID 1.2.840.113619.2.55.3 of version 0.1.0", f"UID {GONE} of version 0.1.0"),

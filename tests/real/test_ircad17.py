@@ -5,10 +5,12 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import highdicom as hd
 import pytest
 from pypdf import PdfReader
 
@@ -174,3 +176,37 @@ def test_the_pdf_says_what_the_report_says_on_four_pages(name, folders, reports)
         assert "".join(said.split()) in close
     for given in report["provenance"]["inputs"]:
         assert given["sha256"] in whole
+
+
+def test_dicom_objects_hold_the_real_partition(folders, reports, real_data):
+    """By our reader and by highdicom; each plan's segments are its report's amounts; no validator objects."""
+    from flr_volumetry.io import read_image, read_label_map, read_masks
+
+    grid = read_image(real_data / "ircad17" / "PATIENT_DICOM").grid
+    for name, out in folders.items():
+        volumes = reports[name]["volumes"]
+        partition = read_label_map(out / "partition.nii.gz").voxels
+        masks = read_masks(out / "dicom" / "seg_plan.dcm", grid=grid)
+        total = sum(mask.voxels.astype(int) for mask in masks.values())
+        assert (total == (partition > 0)).all()
+        remnant = next(mask for key, mask in masks.items() if "remnant" in key.lower())
+        assert remnant.ml == pytest.approx(volumes["remnant_functional_ml"], rel=1e-6)
+        content = hd.sr.srread(out / "dicom" / "sr.dcm").content
+        groups = {g.tracking_identifier: g for g in content.get_volumetric_roi_measurement_groups()}
+        found = {m.name.meaning: m.value for m in groups["Future liver remnant"].get_measurements()}
+        assert found["Volume"] == pytest.approx(volumes["remnant_functional_ml"], rel=1e-9)
+        assert found["FLR / FTLV (D8)"] == pytest.approx(100 * reports[name]["indices"]["flr"]["value"])
+
+
+def test_validators_accept_the_dicom_objects(folders, real_data):
+    """Dciodvfy on each object, dcentvfy on all of them with the 119 images."""
+    tools = [shutil.which(name) for name in ("dciodvfy", "dcentvfy")]
+    if None in tools:
+        pytest.skip("dciodvfy and dcentvfy are not installed (Debian package dicom3tools)")
+    images = sorted((real_data / "ircad17" / "PATIENT_DICOM").iterdir())
+    objects = sorted((folders["two_stage"] / "dicom").glob("*.dcm"))
+    said = [subprocess.run([tools[0], p], capture_output=True, text=True, check=False) for p in objects]
+    said.append(subprocess.run([tools[1], *objects, *images], capture_output=True, text=True, check=False))
+    lines = [line for done in said for line in (done.stdout + done.stderr).splitlines()]
+    assert len(objects) >= 10
+    assert not [line for line in lines if line.startswith("Error")]

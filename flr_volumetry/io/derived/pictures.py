@@ -166,7 +166,7 @@ def document_object(source: SourceScan, pdf: bytes, *, title: str, maker: Maker,
     made.BurnedInAnnotation, made.DocumentTitle = "YES" if known else "NO", title[:1024]
     made.ConceptNameCodeSequence = [_concept()]
     made.MIMETypeOfEncapsulatedDocument = "application/pdf"
-    made.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
+    made.EncapsulatedDocument = pdf
     made.EncapsulatedDocumentLength = len(pdf)
     made.file_meta = pydicom.dataset.FileMetaDataset()
     made.file_meta.MediaStorageSOPClassUID = ENCAPSULATED_PDF
