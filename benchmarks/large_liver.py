@@ -8,6 +8,7 @@ import numpy as np
 
 from flr_volumetry.anatomy import Structure
 from flr_volumetry.images import Grid, LabelMap, Mask
+from flr_volumetry.io import write_label_map, write_mask
 from flr_volumetry.liver import Liver, Masks, crop_liver
 from flr_volumetry.phantom import LesionSpec, PhantomSpec, phantom_of
 
@@ -23,10 +24,58 @@ MORE_LESIONS = (
     LesionSpec((-78.0, 41.0, 32.0), 16.0),
 )
 VEINS = (Structure.PORTAL_VEIN, Structure.HEPATIC_VEINS)
+CASE = """[case]
+id = "large"
+
+[patient]
+height_cm = 175
+weight_kg = 75
+parenchyma = "normal"
+
+[masks]
+liver = "liver.nii.gz"
+lesions = [{lesions}]
+segments = "segments.nii.gz"
+portal_vein = "portal_vein.nii.gz"
+hepatic_veins = "hepatic_veins.nii.gz"
+
+[[stage]]
+name = "right liver"
+resections = [{{ kind = "plane", point_mm = [-40.0, -20.0, 10.0], normal = [-1.0, 0.1, 0.0] }}]
+"""
 
 
 def large_liver(folder: Path) -> Liver:
     """Return the liver; its masks are drawn once, and kept in the folder."""
+    grid, drawn = _drawn(folder)
+    labels = drawn["lesions"]
+    return crop_liver(
+        Masks(
+            Mask(grid, drawn["liver"], "liver"),
+            (Mask(grid, labels == n, f"lesion {n}") for n in range(1, int(labels.max()) + 1)),
+            LabelMap(grid, drawn["segments"]),
+            [(vein, Mask(grid, drawn[vein.value], vein.value)) for vein in VEINS],
+        )
+    )
+
+
+def large_case(folder: Path) -> Path:
+    """Return a case file of the same liver, its masks as NIfTI beside it, written once."""
+    path = folder / "large_case.toml"
+    if not path.exists():
+        grid, drawn = _drawn(folder)
+        for name in ("liver", *(vein.value for vein in VEINS)):
+            write_mask(folder / f"{name}.nii.gz", Mask(grid, drawn[name], name))
+        for name in ("segments", "lesions"):
+            write_label_map(folder / f"{name}.nii.gz", LabelMap(grid, drawn[name]))
+        lesions = [
+            f'{{ path = "lesions.nii.gz", label = {n} }}' for n in range(1, int(drawn["lesions"].max()) + 1)
+        ]
+        path.write_text(CASE.format(lesions=", ".join(lesions)))
+    return path
+
+
+def _drawn(folder: Path) -> tuple[Grid, dict[str, np.ndarray]]:
     path = folder / "large_liver.npz"
     phantom = phantom_of(PhantomSpec(lesions=(*PhantomSpec().lesions, *MORE_LESIONS)))
     low, high = phantom.field_of_view_mm
@@ -48,13 +97,4 @@ def large_liver(folder: Path) -> Liver:
             **{vein.value: getattr(found, vein.value).voxels for vein in VEINS},
         )
     with np.load(path) as kept:
-        drawn = {name: np.asfortranarray(kept[name]) for name in kept.files}
-    labels = drawn["lesions"]
-    return crop_liver(
-        Masks(
-            Mask(grid, drawn["liver"], "liver"),
-            (Mask(grid, labels == n, f"lesion {n}") for n in range(1, int(labels.max()) + 1)),
-            LabelMap(grid, drawn["segments"]),
-            [(vein, Mask(grid, drawn[vein.value], vein.value)) for vein in VEINS],
-        )
-    )
+        return grid, {name: np.asfortranarray(kept[name]) for name in kept.files}

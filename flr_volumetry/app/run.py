@@ -74,6 +74,8 @@ class Outcome:
         Where the scan was read from, so that DICOM objects can refer to its images; None without a scan.
     anonymity : Anonymity or None
         Who the patient is said to be, and which words may not be written, where nothing may say who it is.
+    case : Case or None
+        What was run, to be run or reviewed again.
     """
 
     summary: Summary
@@ -84,6 +86,7 @@ class Outcome:
     wishes: OutputSection = field(default_factory=OutputSection)
     source: Source | None = field(default=None, repr=False)
     anonymity: Anonymity | None = field(default=None, repr=False)
+    case: Case | None = field(default=None, repr=False)
 
 
 def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcome:
@@ -202,7 +205,7 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
         scan=scan,
         lesion_uids=lesion_uids(liver, carried),
     )
-    outcome = Outcome(summary, liver, partition, carried, checked.findings, case.output, source)
+    outcome = Outcome(summary, liver, partition, carried, checked.findings, case.output, source, case=case)
     return anonymous(outcome, case) if case.output.anonymous else outcome
 
 

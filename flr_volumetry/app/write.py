@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flr_volumetry.app.case_text import case_toml
 from flr_volumetry.app.dicom_out import FOLDER as DICOM
 from flr_volumetry.app.dicom_out import wanted_dicom, write_dicom
 from flr_volumetry.app.exports import write_figures, write_row
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from flr_volumetry.app.run import Outcome
 
 REPORT = "report.json"
+CASE = "case.toml"
+"""The case file, as it reads from the report's folder; none where nothing may say who the patient is."""
 MARKUPS = "plan.mrk.json"
 PDF = "report.pdf"
 PARTIAL = ".partial-"
@@ -109,6 +112,8 @@ def write_outcome(
         markups = plan_markups(carried or outcome.partition.plan)
         if markups:
             write_markups(folder / MARKUPS, markups)
+        if outcome.case is not None and not outcome.wishes.anonymous:
+            (folder / CASE).write_bytes(case_toml(outcome.case, (Path.cwd() / out_dir).resolve()))
         if outcome.wishes.meshes:
             tell("making meshes")
             write_meshes(folder, outcome.liver, outcome.partition)

@@ -17,6 +17,7 @@ from flr_volumetry.app.review.start import case_file_of, default_folder, desk_of
 from flr_volumetry.app.review.store import STATE, PlanStore
 from flr_volumetry.app.run import run_case
 from flr_volumetry.app.sample import sample_case
+from flr_volumetry.app.write import write_outcome
 from flr_volumetry.errors import CaseError, UnreadableError
 from flr_volumetry.io import read_markups
 
@@ -375,6 +376,20 @@ def test_a_plan_with_a_hostile_name_is_text(client):
 
     assert made["name"] == "<script>../../x"
     assert made["id"].isalnum()
+
+
+def test_a_folder_that_a_run_wrote_can_be_reviewed(tmp_path):
+    """The case file in it reads from there: the same patient, masks and plan."""
+    case = read_case(sample_case())
+    write_outcome(run_case(case), tmp_path / "run", tell=lambda _: None)
+
+    kept = read_case(case_file_of(tmp_path / "run"))
+
+    assert kept.stage == case.stage
+    assert kept.patient == case.patient
+    assert kept.resolve(kept.masks.liver.path).samefile(case.resolve(case.masks.liver.path))
+    listed = json.loads((tmp_path / "run" / "report.json").read_text())["outputs"]
+    assert "case.toml" in {entry["path"] for entry in listed}
 
 
 def test_a_damaged_state_is_not_overwritten(tmp_path):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from flr_volumetry.app.review.files import case_toml, write_plan
+from flr_volumetry.app.case_text import case_toml
+from flr_volumetry.app.review.files import write_plan
 from flr_volumetry.app.review.numbers import Spread, margin_rows, numbers
 from flr_volumetry.app.review.plans import as_data, plan_of, read_stages
 from flr_volumetry.app.review.settled import Settled, settle
@@ -191,7 +192,7 @@ class Desk:
         if plan is None:
             return {}
         folder = self.store.folder / PLANS
-        toml = case_toml(self.opened.case, self.opened.path, saved.stages, folder)
+        toml = case_toml(self.opened.case, folder, saved.stages)
         return write_plan(folder, saved.id, toml, plan)
 
     def report_folder(self, key: str) -> Path:

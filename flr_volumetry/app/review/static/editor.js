@@ -176,7 +176,7 @@ export class Editor {
         } }, ""));
     }
     form.append(grid);
-    this.slider("bend-by", "Bend at the point", -40, 40, 0.5, "mm", (base, x) => plan.bent(base, hands.point[0] / 3, hands.point[1] / 3, times(base.normal, x)));
+    this.slider("bend-by", "Bend at point", -40, 40, 0.5, "mm", (base, x) => plan.bent(base, hands.point[0] / 3, hands.point[1] / 3, times(base.normal, x)));
   }
 
   segmentControls(item) {

@@ -5,6 +5,7 @@ const STEPS = 72;
 const BACK = 0.16;
 // After a frame so many times as long as it took is left to the rest of the page.
 const REST = 2;
+const MOST_WAIT_MS = 1000;
 // The colours of the report: under 1 mm, 1 to 5, 5 to 10, 10 and more.
 const CLASSES = [[1, [163, 59, 0]], [5, [217, 130, 0]], [10, [240, 228, 66]], [Infinity, [227, 232, 236]]];
 const VIEWS = { front: [180, 5], right: [270, 5], left: [90, 5], above: [180, 90], below: [180, -90] };
@@ -75,26 +76,39 @@ export class Solid {
   // Draw soon, but leave the page time for the numbers where drawing is slow.
   draw() {
     this.wanted = true;
-    if (this.drawing) return;
+    if (this.sheet) this.place();
+    if (this.drawing || !this.sheet) return;
     this.drawing = true;
-    const free = Math.max(0, this.drawn + REST * this.cost - performance.now());
+    const free = Math.min(MOST_WAIT_MS, Math.max(0, this.drawn + REST * this.cost - performance.now()));
     setTimeout(() => requestAnimationFrame(() => {
       this.wanted = false;
-      const began = performance.now(), { gl } = this.view;
-      this.update();
-      this.view.drawScene();
-      const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
-      gl.flush();
-      const ready = () => {
-        if (gl.clientWaitSync(fence, 0, 0) === gl.TIMEOUT_EXPIRED && performance.now() - began < 2000) { setTimeout(ready, 8); return; }
-        gl.deleteSync(fence);
-        this.drawn = performance.now();
-        this.cost = this.drawn - began;
+      const began = performance.now();
+      try {
+        this.update();
+        this.view.drawScene();
+        this.afterwards(began);
+      } catch (error) {
         this.drawing = false;
-        if (this.wanted) this.draw();
-      };
-      setTimeout(ready, 4);
+        throw error;
+      }
     }), free);
+  }
+
+  // Find out when the picture is really there, and how long it took.
+  afterwards(began) {
+    const { gl } = this.view;
+    const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
+    const ready = () => {
+      const spent = performance.now() - began;
+      if (fence && spent < 2 * MOST_WAIT_MS && gl.clientWaitSync(fence, 0, 0) === gl.TIMEOUT_EXPIRED) { setTimeout(ready, 8); return; }
+      gl.deleteSync(fence);
+      this.drawn = performance.now();
+      this.cost = spent;
+      this.drawing = false;
+      if (this.wanted) this.draw();
+    };
+    setTimeout(ready, 4);
   }
 
   update() {
