@@ -19,7 +19,7 @@ from flr_volumetry.segmentation.classical.magnetic import as_hounsfield
 from flr_volumetry.segmentation.classical.model import Model, Scene, find_model, narrowed, with_cartilage
 from flr_volumetry.segmentation.classical.refine import refine
 from flr_volumetry.segmentation.classical.tissue import find_tissue
-from flr_volumetry.segmentation.classical.vessels import Vessels, find_vessels
+from flr_volumetry.segmentation.classical.vessels import find_vessels
 from flr_volumetry.segmentation.classical.wall import beyond_wall_mm
 from flr_volumetry.segmentation.classical.wording import METHODS
 from flr_volumetry.segmentation.classical.working import Bools, box_of, onto, upright
@@ -103,7 +103,7 @@ def find_anatomy(
     is_mr = image.source.modality == Modality.MR.value
     scan = as_hounsfield(image) if is_mr else image
     work = upright(scan)
-    tissue = find_tissue(work)
+    tissue = find_tissue(work, Modality.MR if is_mr else Modality.CT)
     scene = Scene(work, tissue, beyond_wall_mm(work.values, tissue.bone, tissue.body, work.step_mm))
     if is_mr:
         checks.require_trunk(scene)
@@ -126,21 +126,19 @@ def find_anatomy(
     return Anatomy(scan, scene, model, found, liver)
 
 
-def find_landmarks(anatomy: Anatomy, vessels: Vessels | None = None) -> Landmarks:
+def find_landmarks(anatomy: Anatomy) -> Landmarks:
     """Return points from which planes and segments are placed.
 
     Parameters
     ----------
     anatomy : Anatomy
         As `find_anatomy` returns it.
-    vessels : Vessels, optional
-        For the bifurcation of the portal vein.
 
     Returns
     -------
     Landmarks
-        Of the vena cava beside the liver, the gallbladder's fossa and the portal bifurcation those that
-        were found.
+        Of the vena cava beside the liver and the gallbladder's fossa those that were found: enough for
+        Cantlie's plane. The portal bifurcation is not among them: it was found too far from its place.
 
     Raises
     ------
@@ -156,8 +154,6 @@ def find_landmarks(anatomy: Anatomy, vessels: Vessels | None = None) -> Landmark
     gall = landmarks.find_gallbladder(anatomy.scene, anatomy.model, anatomy.found)
     if gall is not None:
         points[Landmark.GALLBLADDER] = gall.fossa_mm[None]
-    if vessels is not None and vessels.trunk_mm is not None:
-        points[Landmark.PORTAL_BIFURCATION] = vessels.trunk_mm[None]
     return Landmarks(points, "found by the classical back-end")
 
 
@@ -312,7 +308,7 @@ def _mr_caveat() -> Caveat:
     return Caveat(
         "mr_scale_assumed",
         "The MR scan was brought to the scale of CT by its own background and liver; the classical back-end "
-        "was measured on CT only, never on MR. Look at every mask before using it.",
+        "was measured on real CT and on synthetic MR, never on real MR. Look at every mask before using it.",
     )
 
 

@@ -21,6 +21,10 @@ TOUCHING, LEAST_TOUCH = (0.2, 0.75), 2.0
 """Share of the gallbladder's surface against the liver, and least area, cm2 (assumed)."""
 
 
+BEHIND = 0.4
+"""Share of the liver's height above which the vena cava runs behind it; below, it lies free (assumed)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Gallbladder:
     """The gallbladder.
@@ -80,8 +84,11 @@ def cava_mm(scene: Scene, cava: Cava) -> Floats:
 
 
 def cava_beside(scene: Scene, cava: Cava, inside: Bools) -> Floats:
-    """Centres of the vena cava where it runs beside the liver, (n, 3) LPS mm."""
+    """Centres of the vena cava where it runs behind the liver's upper part, (n, 3) LPS mm."""
+    on = np.flatnonzero(inside.any(axis=(0, 1)))
+    lowest = on[0] + BEHIND * (on[-1] - on[0])
     near = distance_mm(~inside, scene.step) <= 10.0
     index = np.rint(cava.centres).astype(int)
     touching = np.array([bool((cava.inside[:, :, k] & near[:, :, k]).any()) for k in index[:, 2]])
+    touching &= index[:, 2] >= lowest
     return np.asarray(cava_mm(scene, cava)[touching])

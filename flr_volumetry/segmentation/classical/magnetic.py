@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from flr_volumetry.images import Image
 
 COARSE_MM = 4.0
-SHARES = (0.0, 0.10, 0.22, 0.45, 0.58, 1.0, 1.6, 3.0)
-HOUNSFIELD = (-1000.0, -850.0, -400.0, -60.0, 50.0, 110.0, 180.0, 300.0)
+SHARES = (0.0, 0.06, 0.12, 0.32, 0.42, 0.55, 1.0, 1.6, 3.0)
+HOUNSFIELD = (-1000.0, -850.0, -200.0, -60.0, 20.0, 50.0, 110.0, 180.0, 300.0)
 """Share of the liver's signal above the background, and the value of CT in its place: fat suppressed, T1
 weighted, after contrast (assumed; muscle has about half the liver's signal)."""
 

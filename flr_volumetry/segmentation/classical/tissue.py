@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from flr_volumetry.segmentation.classical.working import Bools, Floats, Working, distance_mm
+from flr_volumetry.segmentation.protocol import Modality
 
 BODY_HU, LUNG_HU, BONE_HU = -300.0, -500.0, 220.0
 """Above, below and above which a voxel of the working grid is body, air and bone (assumed)."""
@@ -16,6 +17,8 @@ GAS_HU = -965.0
 """Lung is not as empty as gas in the gut, which fills its voxels wholly (assumed)."""
 LUNG_ML = 60.0
 """Smaller pockets of air are gut (assumed)."""
+TOP_MM = 25.0
+"""Lungs reach so near to the top of an MR scan of the liver (assumed)."""
 SPREADS = 400
 
 
@@ -41,10 +44,23 @@ class Tissue:
     ceiling: Floats = field(repr=False)
 
 
-def find_tissue(work: Working) -> Tissue:
-    """Find body, lungs and bone on a scan in Hounsfield units."""
+def find_tissue(work: Working, modality: Modality = Modality.CT) -> Tissue:
+    """Find body, lungs and bone.
+
+    Parameters
+    ----------
+    work : Working
+        In Hounsfield units, or MR brought to their scale.
+    modality : Modality
+        MR shows lungs as empty as gas in the gut: there they are known by reaching up to the scan's top.
+
+    Returns
+    -------
+    Tissue
+        What is plain to see.
+    """
     body = _body(work)
-    lung = _lungs(work, body)
+    lung = _lungs(work, body, modality)
     bone = body & (work.values > BONE_HU)
     return Tissue(body, lung, bone, _middle(body), _ceiling(lung))
 
@@ -62,16 +78,22 @@ def _body(work: Working) -> Bools:
     return np.asarray(body)
 
 
-def _lungs(work: Working, body: Bools) -> Bools:
+def _lungs(work: Working, body: Bools, modality: Modality) -> Bools:
     labels, count = cc3d.connected_components(body & (work.values < LUNG_HU), connectivity=6, return_N=True)
     lung = np.zeros_like(body)
     sizes = np.bincount(labels.ravel(), minlength=count + 1) * work.voxel_ml
+    top = int(np.flatnonzero(work.seen.any(axis=(0, 1)))[-1])
+    high = (np.arange(work.seen.shape[2]) > top - TOP_MM / work.step_mm)[None, None, :]
     for label in np.flatnonzero(sizes > LUNG_ML):
         part = labels == label
         if label == 0:
             continue
-        inner = ndimage.binary_erosion(part, iterations=2)
-        if np.median(work.values[inner if inner.any() else part]) > GAS_HU:
+        if modality is Modality.MR:
+            is_lung = bool((part & high).any())
+        else:
+            inner = ndimage.binary_erosion(part, iterations=2)
+            is_lung = bool(np.median(work.values[inner if inner.any() else part]) > GAS_HU)
+        if is_lung:
             lung |= part
     return lung
 
