@@ -2,23 +2,32 @@
 
 import json
 import shutil
+import socket
+import subprocess
+import sys
 import tomllib
+import urllib.request
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from flr_volumetry.app.case import read_case
+from flr_volumetry.app.cli import main
+from flr_volumetry.app.review import start
 from flr_volumetry.app.review.desk import Desk
 from flr_volumetry.app.review.guard import MOST_BYTES, Door
 from flr_volumetry.app.review.server import Review
-from flr_volumetry.app.review.start import case_file_of, default_folder, desk_of
+from flr_volumetry.app.review.start import case_file_of, claimed, default_folder, desk_of
 from flr_volumetry.app.review.store import STATE, PlanStore
 from flr_volumetry.app.run import run_case
 from flr_volumetry.app.sample import sample_case
 from flr_volumetry.app.write import write_outcome
-from flr_volumetry.errors import CaseError, UnreadableError
+from flr_volumetry.errors import CaseError, OutputError, UnreadableError
 from flr_volumetry.io import read_markups
 
 TOKEN, PORT = "not-so-secret", 8123
@@ -187,7 +196,7 @@ def test_plans_are_kept_changed_renamed_copied_and_deleted(client, desk):
     assert client.patch(f"/api/plans/{original['id']}", json={"stages": other}).status_code == 409
     assert client.delete(f"/api/plans/{original['id']}").status_code == 409
     assert client.delete(f"/api/plans/{again['id']}").status_code == 204
-    kept = PlanStore(desk.store.folder, []).all()
+    kept = PlanStore(desk.store.folder, original["stages"]).all()
     assert [p.name for p in kept] == ["As in the case file", "left lateral"]
     assert kept[1].stages[0]["resections"][0]["segments"] == [2, 3]
 
@@ -415,3 +424,106 @@ def test_the_case_of_a_folder_is_found(tmp_path):
     assert default_folder(tmp_path).name == f"{tmp_path.name}-review"
     with pytest.raises(UnreadableError, match="neither"):
         case_file_of(tmp_path / "nowhere")
+
+
+def test_a_case_file_that_was_edited_is_the_first_plan_again(desk):
+    """The plan of the case file follows it; the others stay."""
+    desk.store.add("mine", STAGES, None)
+
+    first, mine = PlanStore(desk.store.folder, STAGES).all()
+
+    assert first.stages == STAGES
+    assert first.revision == 1
+    assert mine.name == "mine"
+
+
+def test_a_folder_belongs_to_one_server_at_a_time(tmp_path):
+    """The second is told where the first is."""
+    first, second = claimed(tmp_path / "plans"), claimed(tmp_path / "plans")
+    with first, pytest.raises(OutputError, match="another flr review"), second:
+        pass
+    with claimed(tmp_path / "plans"):
+        pass
+
+
+def test_other_machines_are_let_in_only_if_that_is_said(monkeypatch, tmp_path):
+    """Misuse without the flag; with it, a warning."""
+    served = []
+    monkeypatch.setattr(start, "desk_of", lambda *_, **__: None)
+    monkeypatch.setattr(start, "serve", lambda _, listener, host, __: served.append(host) or listener.close())
+    asked = ["review", str(sample_case()), "--out", str(tmp_path / "plans")]
+
+    refused = CliRunner().invoke(main, [*asked, "--host", "0.0.0.0"])
+    warned = CliRunner().invoke(main, [*asked, "--host", "0.0.0.0", "--allow-network"])
+    quiet = CliRunner().invoke(main, asked)
+
+    assert refused.exit_code == 2
+    assert "--allow-network" in refused.stderr
+    assert warned.exit_code == 0, warned.stderr
+    assert "Warning: the page can be reached from other machines" in warned.stderr
+    assert quiet.exit_code == 0
+    assert "Warning" not in quiet.stderr
+    assert served == ["0.0.0.0", "127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        ("192.168.1.7:8123", True),
+        ("[fe80::1]:8123", True),
+        (f"{socket.gethostname()}:8123", True),
+        ("evil.example:8123", False),
+        ("192.168.1.7:80", False),
+        ("192.168.1.7.evil.example:8123", False),
+    ],
+)
+def test_on_a_network_only_numbers_and_the_own_name_are_this_server(host, ours):
+    """A name that somebody else points here is none of them."""
+    assert Door(TOKEN, "0.0.0.0", PORT).is_ours(host) is ours
+    assert not Door(TOKEN, "127.0.0.1", PORT).is_ours(host)
+
+
+def flood(page):
+    """Send a message that is far too long, and wait for what comes of it."""
+    page.send("x" * 5_000_000)
+    page.recv(timeout=30)
+
+
+def test_the_server_itself_refuses_and_lives_on(tmp_path):
+    """In a process of its own: bad sockets are refused, messages too long end theirs, the page is there."""
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "flr_volumetry",
+            "review",
+            str(sample_case()),
+            "--out",
+            str(tmp_path / "plans"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        address = process.stdout.readline().strip()
+        home, token = address.split("/?token=")
+        host, live = home.removeprefix("http://"), home.replace("http", "ws") + "/live"
+        known = {"x-flr-token": token}
+        for headers, origin in (({}, home), ({"x-flr-token": "no"}, home), (known, "http://evil.example")):
+            with pytest.raises(InvalidStatus, match="403"):
+                connect(live, additional_headers=headers, origin=origin, proxy=None)
+        page = connect(live, additional_headers=known, origin=home, proxy=None)
+        with page, pytest.raises(ConnectionClosed):
+            flood(page)
+        with socket.create_connection(tuple(host.split(":"))) as raw:
+            raw.sendall(b"\x16\x03\x01\x00nonsense\r\n\r\n")
+            assert raw.recv(100).startswith(b"HTTP/1.1 400")
+        request = urllib.request.Request(f"{home}/api/plans", headers=known)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert json.loads(answer.read())[0]["original"]
+        assert len(token) >= 43
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        process.stdout.close()

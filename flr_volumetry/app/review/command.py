@@ -39,13 +39,14 @@ def review(
     Example:
         flr review sample_data --out build/review
     """
-    from flr_volumetry.app.review.start import is_open, listening, opened_desk, serve
+    from flr_volumetry.app.case import read_case
+    from flr_volumetry.app.review import start
 
-    if is_open(host) and not allow_network:
+    if start.is_open(host) and not allow_network:
         raise click.UsageError(
             f"--host {host} would let other machines reach the page; if that is meant, add --allow-network."
         )
-    if is_open(host):
+    if start.is_open(host):
         click.echo(
             "Warning: the page can be reached from other machines, unencrypted. Whoever sees its address, "
             "or the traffic, sees the patient.",
@@ -59,8 +60,11 @@ def review(
             click.launch(address)
 
     with refusing():
-        with progress() as tell:
-            listener = listening(host, port)
-            desk = opened_desk(path, folder, tell=tell)
-        click.echo(f"plans: {desk.store.folder}", err=True)
-        serve(desk, listener, host, say)
+        case_file = start.case_file_of(path)
+        plans = folder or start.default_folder(path)
+        with start.claimed(plans):
+            with progress() as tell:
+                listener = start.listening(host, port)
+                desk = start.desk_of(read_case(case_file), case_file, plans, tell=tell)
+            click.echo(f"plans: {plans}", err=True)
+            start.serve(desk, listener, host, say)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 from flr_volumetry.errors import FlrError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from starlette.websockets import WebSocket
 
@@ -28,8 +27,6 @@ PREVIEW, OVERLAY = 1, 2
 MOST_TEXT = 256 * 1024
 REST_S = 0.35
 """A plan that has not moved for so long is assessed in full."""
-MARGINS_AT_LEAST_S = 0.08
-"""While the hand moves on, margins of a passed position are left out, but not for longer than this."""
 
 
 class Page:
@@ -52,20 +49,21 @@ class Page:
         self._pending: dict[str, Any] | None = None
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
-        self._margins_at = 0.0
+        self._counted: tuple[int, Move, object] | None = None
+        self._more = asyncio.Event()
 
     async def serve(self) -> None:
         """Answer until the page is closed."""
-        worker = asyncio.create_task(self._work())
+        workers = [asyncio.create_task(work()) for work in (self._work, self._measure)]
         try:
             while True:
                 await self._take(await self._socket.receive())
         except WebSocketDisconnect:
             pass
         finally:
-            worker.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await worker
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
 
     async def tell(self, said: dict[str, Any]) -> None:
         """Send a message; a page that is gone does not mind."""
@@ -95,21 +93,13 @@ class Page:
         await self.tell({"type": "refused", "number": None, "message": problem})
 
     async def _work(self) -> None:
+        """Count plans, the last that came each time; never kept waiting by a margin."""
         while True:
             await self._news.wait()
             said, self._pending = self._pending, None
             self._news.clear()
-            if said is None:
-                continue
-            number = int(said["number"])
-            try:
-                await self._answer(number, said["stages"])
-            except FlrError as error:
-                await self.tell({"type": "refused", "number": number, "message": error.message})
-            except (ArithmeticError, ValueError, LookupError) as error:
-                await self.tell(
-                    {"type": "refused", "number": number, "message": f"this cannot be counted: {error}"}
-                )
+            if said is not None:
+                await self._guarded(int(said["number"]), self._answer(int(said["number"]), said["stages"]))
 
     async def _answer(self, number: int, stages: object) -> None:
         desk = self._desk
@@ -117,21 +107,27 @@ class Page:
         counted = await run_in_threadpool(desk.volumes, move)
         await self.tell({"type": "volumes", "number": number, **counted})
         await self._tell_bytes(PREVIEW, number, await run_in_threadpool(desk.preview, move))
-        late = time.monotonic() - self._margins_at >= MARGINS_AT_LEAST_S
-        if self._news.is_set() and not late:
-            return
-        self._margins_at = time.monotonic()
-        margins = await run_in_threadpool(desk.margins, move)
-        await self.tell({"type": "margins", "number": number, "lesions": margins})
-        await self._at_rest(number, move, stages)
+        self._counted = (number, move, stages)
+        self._more.set()
 
-    async def _at_rest(self, number: int, move: Move, stages: object) -> None:
+    async def _measure(self) -> None:
+        """Measure margins of the last plan that was counted, and assess it in full once it rests."""
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            if self._counted is not None:
+                number, move, stages = self._counted
+                await self._guarded(number, self._slowly(number, move, stages))
+
+    async def _slowly(self, number: int, move: Move, stages: object) -> None:
+        margins = await run_in_threadpool(self._desk.margins, move)
+        await self.tell({"type": "margins", "number": number, "lesions": margins})
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), REST_S)
+            await asyncio.wait_for(self._more.wait(), REST_S)
             return
+        shapes = await run_in_threadpool(self._desk.shapes, move)
+        await self.tell({"type": "shapes", "number": number, "shapes": shapes})
         try:
-            shapes = await run_in_threadpool(self._desk.shapes, move)
-            await self.tell({"type": "shapes", "number": number, "shapes": shapes})
             settled = await run_in_threadpool(self._desk.settle, move)
         except FlrError as error:
             await self.tell({"type": "unsettled", "number": number, "message": error.message})
@@ -140,9 +136,18 @@ class Page:
             return
         for plan in await run_in_threadpool(self._desk.note_settled, stages, settled):
             await self._tell_all({"type": "plan", "plan": plan.to_json(), "by": None})
-        if not self._news.is_set():
+        if not self._more.is_set():
             await self.tell({"type": "settled", "number": number, **settled.facts})
             await self._tell_bytes(OVERLAY, number, settled.overlay)
+
+    async def _guarded(self, number: int, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except FlrError as error:
+            await self.tell({"type": "refused", "number": number, "message": error.message})
+        except (ArithmeticError, ValueError, LookupError) as error:
+            said = f"this cannot be counted: {error}"
+            await self.tell({"type": "refused", "number": number, "message": said})
 
 
 def _move_in(text: str) -> dict[str, Any] | None:

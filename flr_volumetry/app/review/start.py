@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 import socket
-from contextlib import suppress
+import sys
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flr_volumetry.app.case import read_case
 from flr_volumetry.app.review.desk import Desk
 from flr_volumetry.app.review.guard import LOOPBACK, Door
 from flr_volumetry.app.review.plans import as_data
@@ -19,13 +19,15 @@ from flr_volumetry.app.review.store import PlanStore
 from flr_volumetry.errors import CaseError, FlrError, OutputError, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from flr_volumetry.app.case import Case
+    from flr_volumetry.app.review.store import SavedPlan
 
 TOKEN_BYTES = 32
 CASE = "case.toml"
 ENDING = "-review"
+LOCK = ".lock"
 
 
 def case_file_of(path: Path) -> Path:
@@ -103,12 +105,70 @@ def desk_of(case: Case, path: Path, folder: Path, *, tell: Callable[[str], None]
     tell("drawing surfaces")
     desk = Desk(opened, store, scenery_of(opened, version=_version()))
     tell("counting the plans")
+    with suppress(FlrError):
+        desk.settle(desk.move(as_data(case.stage)))
     for plan in store.all():
-        if plan.numbers is None:
-            with suppress(FlrError):
-                desk.settle(desk.move(plan.stages))
-            store.note(plan.id, numbers=desk.facts(plan.stages)[1])
+        _recount(desk, plan)
     return desk
+
+
+def _recount(desk: Desk, plan: SavedPlan) -> None:
+    """Count a plan anew: masks may have been corrected since it was left."""
+    try:
+        row = desk.facts(plan.stages)[1]
+    except FlrError as error:
+        row = {"problem": error.message}
+    before = plan.numbers or {}
+    if {**row, "states": None} != {**before, "states": None}:
+        desk.store.note(plan.id, numbers=row)
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep a folder of plans to one server at a time; whoever is killed gives it up.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if absent.
+
+    Yields
+    ------
+    None
+        While it is held.
+
+    Raises
+    ------
+    OutputError
+        If another server has it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / LOCK).open("a+b")
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    with handle:
+        if not _lock(handle.fileno()):
+            raise OutputError(
+                f"{folder} is open in another flr review; use the page of that one, or name another --out.",
+                reason="folder_in_use",
+            )
+        yield
+
+
+def _lock(handle: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -124,6 +184,8 @@ def listening(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        # Whoever opens the address at once waits for the server, rather than being refused.
+        listener.listen(128)
     except (OSError, OverflowError) as error:
         raise OutputError(f"{host}:{port} cannot be listened on: {error}.", reason="no_address") from error
     return listener
@@ -168,32 +230,6 @@ def serve(desk: Desk, listener: socket.socket, host: str, say: Callable[[str], N
 def is_open(host: str) -> bool:
     """Whether an address can be reached from other machines."""
     return host not in LOOPBACK
-
-
-def opened_desk(path: Path, folder: Path | None, *, tell: Callable[[str], None]) -> Desk:
-    """Find the case of a path and make it ready.
-
-    Parameters
-    ----------
-    path : Path
-        A case file, or a folder that holds one.
-    folder : Path or None
-        For the plans; beside what was named if not given.
-    tell : callable
-        Called with the name of each step as it begins.
-
-    Returns
-    -------
-    Desk
-        To be served.
-
-    Raises
-    ------
-    FlrError
-        If there is no case, or it cannot be read.
-    """
-    file = case_file_of(path)
-    return desk_of(read_case(file), file, folder or default_folder(path), tell=tell)
 
 
 def _version() -> str:

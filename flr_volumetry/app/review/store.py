@@ -84,6 +84,10 @@ class PlanStore:
             raise OutputError(f"{folder} cannot be made: {error.strerror or error}.") from error
         first = SavedPlan(_new_id(), "As in the case file", stages, original=True)
         self._plans = self._read() or {first.id: first}
+        for plan in self._plans.values():
+            if plan.original and plan.stages != stages:
+                # The case file was edited since.
+                self._plans[plan.id] = replace(plan, stages=stages, revision=plan.revision + 1, numbers=None)
         self._write()
 
     def _read(self) -> dict[str, SavedPlan]:

@@ -10,6 +10,8 @@ const STEPS = 28;
 const CELLS = latticeTriangles(STEPS);
 const TILT_MM = 55;
 const NEAR_PX = 9;
+// Pixels are computed here, so they are best kept where the processor has them.
+const PLAIN = { alpha: false, willReadFrequently: true };
 
 export class Slices {
   constructor(scene, arrays, plan, hands) {
@@ -42,7 +44,7 @@ class Pane {
   constructor(name, all) {
     Object.assign(this, VIEWS[name], { name, all });
     this.canvas = document.getElementById(`slice-${name}`);
-    this.context = this.canvas.getContext("2d");
+    this.context = this.canvas.getContext("2d", PLAIN);
     this.ground = document.createElement("canvas");
     const { canvas } = this;
     canvas.addEventListener("pointerdown", (e) => this.press(e));
@@ -117,7 +119,7 @@ class Pane {
     if (!this.pixels || this.pixels.width !== nx || this.pixels.height !== ny) {
       this.ground.width = nx;
       this.ground.height = ny;
-      this.pixels = this.ground.getContext("2d").createImageData(nx, ny);
+      this.pixels = this.ground.getContext("2d", PLAIN).createImageData(nx, ny);
     }
     const strides = [1, shape[0], shape[0] * shape[1]];
     const sx = strides[this.right], sy = strides[this.down], start = n * strides[this.axis];
@@ -147,7 +149,7 @@ class Pane {
         out[o] = r; out[o + 1] = g; out[o + 2] = b; out[o + 3] = 255;
       }
     }
-    this.ground.getContext("2d").putImageData(this.pixels, 0, 0);
+    this.ground.getContext("2d", PLAIN).putImageData(this.pixels, 0, 0);
     const low = scene.grid.affine, first = [0, 0, 0];
     first[this.right] = low[this.right][3] - step / 2;
     first[this.down] = this.up ? low[this.down][3] + step * (ny - 0.5) : low[this.down][3] - step / 2;

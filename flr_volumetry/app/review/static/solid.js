@@ -4,8 +4,8 @@ import { add, axesOf, dot, lattice, spanning, sub, times, unit } from "./geometr
 const STEPS = 72;
 const BACK = 0.16;
 // After a frame so many times as long as it took is left to the rest of the page.
-const REST = 2;
-const MOST_WAIT_MS = 1000;
+const REST = 2, SLOW_REST = 5;
+const SLOW_MS = 80, MOST_WAIT_MS = 1500;
 // The colours of the report: under 1 mm, 1 to 5, 5 to 10, 10 and more.
 const CLASSES = [[1, [163, 59, 0]], [5, [217, 130, 0]], [10, [240, 228, 66]], [Infinity, [227, 232, 236]]];
 const VIEWS = { front: [180, 5], right: [270, 5], left: [90, 5], above: [180, 90], below: [180, -90] };
@@ -79,7 +79,7 @@ export class Solid {
     if (this.sheet) this.place();
     if (this.drawing || !this.sheet) return;
     this.drawing = true;
-    const free = Math.min(MOST_WAIT_MS, Math.max(0, this.drawn + REST * this.cost - performance.now()));
+    const free = Math.min(MOST_WAIT_MS, Math.max(0, this.drawn + (this.cost > SLOW_MS ? SLOW_REST : REST) * this.cost - performance.now()));
     setTimeout(() => requestAnimationFrame(() => {
       this.wanted = false;
       const began = performance.now();
