@@ -27,6 +27,8 @@ SIZE = {"width": 1280, "height": 800}
 LONG = 90_000
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 CACHE = Path("build") / "bench"
+MOST_MS = {"plane": 100, "patch": 200}
+"""Median from the mouse to the number; the browser draws by software on the same cores."""
 
 
 class Server:
@@ -307,7 +309,7 @@ def test_numbers_follow_the_hand_on_a_large_liver(serve, tab, tmp_path):
     """512 x 512 x 400, ten lesions: from the movement of the mouse to the numbers on the page."""
     page = tab(serve(large_case(CACHE), tmp_path / "review"))
     new_plane(page)
-    for name in ("plane", "patch"):
+    for name, most_ms in MOST_MS.items():
         if name == "patch":
             page.click("#bend")
             answered(page)
@@ -319,7 +321,7 @@ def test_numbers_follow_the_hand_on_a_large_liver(serve, tab, tmp_path):
             p95 = float(np.percentile(ms, 95))
             middle = statistics.median(ms)
             print(f"{name}, {what}: median {middle:.0f} ms, p95 {p95:.0f} ms, {len(ms)} times")
-        assert statistics.median(page.evaluate("flrReview.latency.volumes")) < 100
+        assert statistics.median(page.evaluate("flrReview.latency.volumes")) < most_ms
     same_as_run(page, saved_case(page, tmp_path / "review"))
 
 
