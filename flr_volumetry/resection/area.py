@@ -12,6 +12,7 @@ from flr_volumetry.images import bounding_box
 from flr_volumetry.resection.blades import blades_of, deepest
 from flr_volumetry.resection.faces import beyond, faces_of, together
 from flr_volumetry.resection.fitting import mean_normals
+from flr_volumetry.resection.nearest import Nearest
 from flr_volumetry.resection.partition import REMNANT, require_partition_of
 from flr_volumetry.resection.subvoxel import with_zones
 
@@ -107,8 +108,22 @@ def _with_rim(
     cut: Faces, capsule: Faces, partition: Partition, label: int, blades: Mapping[int, Sequence[Blade]]
 ) -> Faces:
     """Add the lines that meet the cut inside the liver, half-way out of it, on the way to a voxel outside."""
+    every = [blade for some in blades.values() for blade in some]
     others, kinds = _faces(partition, partition.labels == label)
-    others = others.take(kinds == OUTSIDE)
-    stays = deepest([b for some in blades.values() for b in some], others.middles_mm)[0] <= 0
+    others = _within_reach(others.take(kinds == OUTSIDE), every, partition)
+    capsule = _within_reach(capsule, blades[label], partition)
+    stays = deepest(every, others.middles_mm)[0] <= 0
     goes = deepest(blades[label], capsule.middles_mm)[0] > 0
     return together(cut, capsule.take(goes), others.take(stays))
+
+
+def _within_reach(faces: Faces, blades: Sequence[Blade], partition: Partition) -> Faces:
+    """Leave out faces so far from every cut that none can lie between them and their voxels."""
+    step = max(partition.grid.spacing_mm)
+    near = np.zeros(len(faces), dtype=bool)
+    for blade in blades:
+        if isinstance(blade, Nearest):
+            near |= blade.reaches(faces.middles_mm, step)
+        else:
+            near |= np.abs(blade.depth_mm(faces.middles_mm)[0]) <= step
+    return faces.take(near)

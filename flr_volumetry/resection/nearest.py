@@ -137,6 +137,27 @@ class Nearest:
         facing = self.sheet.facing
         return distance * side * facing, outward * facing
 
+    def reaches(self, points_mm: Points, within_mm: float) -> npt.NDArray[np.bool_]:
+        """Tell which points the surface may come near to, at little cost.
+
+        Parameters
+        ----------
+        points_mm : (n, 3) float64 ndarray
+            LPS mm.
+        within_mm : float
+            How near.
+
+        Returns
+        -------
+        (n,) bool ndarray
+            False only for points that are further from it.
+        """
+        if self._pieces is None:
+            return np.ones(len(points_mm), dtype=bool)
+        bound = within_mm + self._pieces.radius_mm
+        far = self._pieces.tree.query(points_mm, distance_upper_bound=bound)[0]
+        return np.asarray(np.isfinite(far))
+
     def side(self, point_mm: Points) -> tuple[float, float]:
         """Return how far a point lies beyond the surface, mm, and the cosine of the way to it.
 

@@ -92,6 +92,18 @@ def test_beyond_the_border_the_side_is_that_of_the_surface_carried_on():
     assert depth == pytest.approx([116**0.5, -(116**0.5), 326**0.5, -(326**0.5)])
 
 
+@pytest.mark.parametrize("within", [0.5, 3.0, 20.0])
+def test_what_a_surface_does_not_reach_is_further_from_it(within):
+    rng = np.random.default_rng(7)
+    mesh = sheet_mesh(CENTRE, NORMAL, 60, rng.normal(0, 8, (6, 7)))
+    ready = Nearest(bare(mesh))
+    points = CENTRE + rng.uniform(-90, 90, (3000, 3))
+    far = np.abs(ready.depth_mm(points)[0])
+    reached = ready.reaches(points, within)
+    assert reached[far <= within].all()
+    assert not reached[far > within + 7].any()
+
+
 def test_the_part_of_a_surface_near_a_point_tells_the_same():
     rng = np.random.default_rng(4)
     rough = bare(sheet_mesh(CENTRE, NORMAL, 40, rng.normal(0, 6, (15, 15))))
