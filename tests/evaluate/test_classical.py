@@ -65,6 +65,7 @@ def test_ircad17(real_data, capsys):
                 inside = found.masks[structure].voxels & reference.voxels
                 print(f"{structure.value}: Dice {dice(inside, truth):.2f} inside the liver")
     assert dice(liver.voxels, reference.voxels) >= 0.95
+    assert found.quality[0].dice == pytest.approx(dice(liver.voxels, reference.voxels), abs=0.03)
     assert liver.ml == pytest.approx(reference.ml, rel=0.04)
     assert abs(shares[0] - shares[1]) <= 0.02
     assert min(scores) > 0.5
@@ -85,6 +86,7 @@ def test_ct_truncated(real_data, capsys):
         score = dice(liver.voxels, reference.voxels)
         print(f"\nliver: Dice {score:.4f}, {liver.ml:.0f} for {reference.ml:.0f} mL")
     assert dice(liver.voxels, reference.voxels) >= 0.95
+    assert found.quality[0].dice == pytest.approx(dice(liver.voxels, reference.voxels), abs=0.03)
     assert liver.ml == pytest.approx(reference.ml, rel=0.04)
     assert "liver_partly_in_view" in {caveat.code for caveat in found.caveats}
 

@@ -61,6 +61,15 @@ def test_gut_filled_with_contrast_is_no_rib():
     assert wall_radius(values, body) == pytest.approx(INNER_R, abs=STEP)
 
 
+def test_a_thin_bright_piece_30_mm_deep_in_front_is_no_rib():
+    """A vessel or a stone; behind, under thick muscle, a rib may lie as deep."""
+    values, body = trunk()
+    deep = (R < MUSCLE_R - 28) & (R > MUSCLE_R - 34) & (Y < 0)
+    values[deep] = 500.0
+
+    assert wall_radius(values, body) == pytest.approx(INNER_R, abs=STEP)
+
+
 def ribbed(density):
     """Ribs 10 mm thick of some density, of which every second slice shows one, inside the muscle."""
     values, body = trunk()
@@ -108,6 +117,7 @@ def test_a_thin_dark_layer_parts_two_organs():
     values = np.full((40, 40, 40), 100.0)
     values[20] = 60.0
     values[5:8, 10:13, :] = 250.0
+    values[9:12, 10:13, :] = 250.0
 
     gaps = gaps_between(model_of(values), STEP)
 
