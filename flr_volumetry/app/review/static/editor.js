@@ -22,7 +22,7 @@ export class Editor {
       ["Plane", true, () => ({ kind: "plane", point_mm: middle.slice(), normal: [-1, 0, 0] })],
       ["Surface", true, () => ({ kind: "plane", point_mm: middle.slice(), normal: [-1, 0, 0] })],
       ["Segments", scene.segments.length > 0, () => ({ kind: "segments", segments: [scene.segments[0].number] })],
-      ["Territory", scene.territories.length > 0, () => ({ kind: "territory", structure: scene.territories[0].structure, branches: [scene.territories[0].branches.at(-1).number] })],
+      ["Territory", scene.territories.length > 0, () => ({ kind: "territory", structure: scene.territories[0].structure, branches: [usual(scene.territories[0])] })],
       ["Wedge", first.length > 0, () => ({ kind: "wedge", lesions: first, margin_mm: 5 })],
       ["Ablation", first.length > 0, () => ({ kind: "ablation", lesions: first, margin_mm: 5 })],
     ];
@@ -201,7 +201,7 @@ export class Editor {
     const replace = (fresh) => { plan.stages[plan.picked.s].resections[plan.picked.r] = fresh; hands.edited(); };
     form.append(el("div", { class: "slider" }, el("label", { for: "vessel" }, "Vessel"), el("select", { id: "vessel", onchange: (e) => {
       const t = scene.territories.find((x) => x.structure === e.target.value);
-      replace({ kind: "territory", structure: t.structure, branches: [t.branches.at(-1).number] });
+      replace({ kind: "territory", structure: t.structure, branches: [usual(t)] });
     } }, ...scene.territories.map((t) => el("option", { value: t.structure, selected: t.structure === item.structure }, t.title)))));
     const territory = scene.territories.find((t) => t.structure === item.structure);
     if (!territory) return;
@@ -234,6 +234,9 @@ export class Editor {
     }, onchange: () => hands.edited() }), out));
   }
 }
+
+// The branch to begin with: the first that has a name and is not the trunk.
+const usual = (t) => (t.branches.find((b) => b.name && b.parent) || t.branches.at(-1)).number;
 
 // Branches in the order of the tree: each before those that come from it.
 function tree(branches) {

@@ -190,6 +190,13 @@ async function start() {
       case "overlay":
         if (said.number === live.number && !busy) fine(said.data, said.number);
         break;
+      case "shapes":
+        if (said.number === live.number && !busy) {
+          const before = JSON.stringify(plan.cuts());
+          plan.heardShapes(said.shapes);
+          if (JSON.stringify(plan.cuts()) !== before) { editor.show(pieces, voxelMl); slices.draw(); solid.draw(); }
+        }
+        break;
       case "unsettled": break;
       case "refused": if (said.number === null || said.number === live.number) say(said.message); break;
       case "plan": if (said.by !== me) heard(said.plan); break;

@@ -11,6 +11,7 @@ export class Plan {
     this.past = [];
     this.future = [];
     this.kept = "[]";
+    this.shapes = new Map();
   }
 
   load(stages, { keepHistory = false } = {}) {
@@ -39,6 +40,8 @@ export class Plan {
   cut(at = this.picked) {
     const item = this.item(at);
     if (!item) return null;
+    const placed = this.placed(item, at.sub || 0);
+    if (placed) return placed;
     if (item.kind === "plane" && item.normal) return { point: item.point_mm, normal: unit(item.normal) };
     if (item.kind === "planes") {
       const plane = item.planes[Math.min(at.sub || 0, item.planes.length - 1)];
@@ -48,6 +51,21 @@ export class Plan {
       return { control: item.control_mm, ...patchFrame(item.control_mm) };
     }
     return null;
+  }
+
+  // Where a plane lies that is given by points, landmarks or a file, as the server worked it out.
+  placed(item, sub) {
+    const planes = this.shapes.get(JSON.stringify(item));
+    const own = item.kind === "planes" ? item.planes[sub] : item;
+    if (!planes || own === undefined || own.normal || !planes[sub] || !planes[sub].normal) return null;
+    return { point: planes[sub].point_mm, normal: planes[sub].normal };
+  }
+
+  heardShapes(shapes) {
+    this.shapes.clear();
+    this.stages.flatMap((stage) => stage.resections).forEach((item, n) => {
+      if (shapes[n] && shapes[n].length) this.shapes.set(JSON.stringify(item), shapes[n]);
+    });
   }
 
   // Every cut of the plan that can be drawn.
@@ -67,11 +85,13 @@ export class Plan {
   setCut(cut, at = this.picked) {
     const item = this.item(at);
     if (cut.control) item.control_mm = cut.control;
-    else {
-      const plane = item.kind === "planes" ? item.planes[at.sub || 0] : item;
-      plane.point_mm = cut.point;
-      plane.normal = cut.normal;
-    }
+    else if (item.kind === "planes") {
+      // A plane that is moved is no longer the one that its points gave; the others stay where they are.
+      item.planes = item.planes.map((_, sub) => {
+        const own = sub === (at.sub || 0) ? cut : this.cut({ ...at, sub });
+        return { point_mm: own.point, normal: own.normal };
+      });
+    } else this.stages[at.s].resections[at.r] = { kind: "plane", point_mm: cut.point, normal: cut.normal };
   }
 
   shifted(cut, by) {
