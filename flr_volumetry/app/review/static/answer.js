@@ -41,7 +41,7 @@ export class Answer {
     at("resected").textContent = ml(said.resected_ml);
     at("ablated").textContent = ml(said.ablated_ml);
     at("total").textContent = ml(said.total_ml);
-    at("interval").textContent = "";
+    at("interval").textContent = "95 % interval follows once the cut rests";
     at("problem").textContent = said.problem;
     at("problem").hidden = !said.problem;
     this.states(said.findings);

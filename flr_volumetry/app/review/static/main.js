@@ -197,7 +197,7 @@ async function start() {
           if (JSON.stringify(plan.cuts()) !== before) { editor.show(pieces, voxelMl); slices.draw(); solid.draw(); }
         }
         break;
-      case "unsettled": break;
+      case "unsettled": if (said.number === live.number) at("interval").textContent = said.message; break;
       case "refused": if (said.number === null || said.number === live.number) say(said.message); break;
       case "plan": if (said.by !== me) heard(said.plan); break;
       case "deleted": if (known.has(said.id)) forget(said.id); break;
