@@ -24,7 +24,7 @@ export class Table {
       el("th", { scope: "row" }, el("button", { type: "button", class: "pick", "data-key": `${plan.id}.open`, "aria-pressed": String(on), onclick: () => acts.open(plan) }, plan.name)),
       el("td", { class: "number" }, ml(n.remnant_functional_ml)), el("td", { class: "number" }, percent(n.flr)), el("td", { class: "number" }, ml(n.resected_ml)),
       el("td", { class: "number" }, n.of ? `${n.cleared} of ${n.of}` : "–"), el("td", { class: "number" }, mm(n.smallest_mm)),
-      el("td", { class: "states" }, ...(n.problem ? [n.problem] : (n.states || []).map((s) => el("span", { class: `state ${s.css}`, title: `${s.rule}: ${s.words} ${s.asks}` }, `${s.symbol}`, el("span", { class: "hidden" }, `${s.rule} ${s.words} `))))),
+      el("td", { class: "states", title: n.problem || null }, ...(n.problem ? [n.problem] : (n.states || []).map((s) => el("span", { class: `state ${s.css}`, title: `${s.rule}: ${s.words} ${s.asks}` }, `${s.symbol}`, el("span", { class: "hidden" }, `${s.rule} ${s.words} `))))),
       el("td", { class: "acts" }, button("copy", "Copy", acts.copy), button("rename", "Rename", acts.rename), button("delete", "Delete", acts.remove, plan.original),
         button("report", "Report", acts.report, !!step || !!n.problem),
         el("a", { href: `/api/plans/${plan.id}/case.toml`, download: `${plan.name}.toml` }, "TOML"), el("a", { href: `/api/plans/${plan.id}/plan.mrk.json`, download: `${plan.name}.mrk.json` }, "Slicer"), " ", report));
