@@ -5,13 +5,25 @@ import math
 import numpy as np
 import pytest
 
-from flr_volumetry.resection import Plane, PlaneResection, ReadyLiver, ResectionPlan, Stage, margins, resect
+from flr_volumetry.images import LabelMap, Mask
+from flr_volumetry.liver import Masks, crop_liver
+from flr_volumetry.resection import (
+    Plane,
+    PlaneResection,
+    ReadyLiver,
+    ResectionPlan,
+    SegmentResection,
+    Stage,
+    margins,
+    resect,
+)
 from flr_volumetry.resection.clusters import _by_product, _by_tree
 from flr_volumetry.resection.live_margin import margins_around
 from flr_volumetry.resection.partition import REMNANT, Piece
 from flr_volumetry.resection.plan import Combine, PieceKind
 from flr_volumetry.resection.tally import Runs
-from tests.livers import CENTRE, ball_liver
+from tests.grids import STEPS, centres, grid_around
+from tests.livers import CENTRE, RADIUS_MM, ball_liver
 
 LESIONS = [((20.0, 12.0, -12.0), 7.0), ((-38.0, 8.0, 3.0), 7.0)]
 
@@ -97,3 +109,23 @@ def pieces_of(rows, labels):
         begin = column[own].astype(np.int32)
         found.append(Runs(row[own], begin, begin + 1, rows.code[where[own]]))
     return found
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_long_lesion_whose_tip_is_closest_is_measured_from_there(name):
+    """What stays lies further from the lesion's middle than from its tip by half its length."""
+    grid = grid_around(name, CENTRE, RADIUS_MM + 4, scale=0.6)
+    away = centres(grid) - CENTRE
+    liver = np.linalg.norm(away, axis=-1) <= RADIUS_MM
+    lesion = (away[..., 0] / 24) ** 2 + (away[..., 1] / 6) ** 2 + (away[..., 2] / 6) ** 2 <= 1
+    segments = np.where(away[..., 0] > 32, 2, 5).astype(np.uint8) * liver
+    whole = crop_liver(
+        Masks(Mask(grid, liver, "liver"), [Mask(grid, lesion, "lesion 1")], LabelMap(grid, segments))
+    )
+    plan = ResectionPlan((Stage("one", (SegmentResection(frozenset({5})),)),))
+
+    (live,) = ReadyLiver(whole).margins(plan)
+    (full,) = margins(whole, resect(whole, plan))
+
+    assert live.margin_mm == pytest.approx(full.margin_mm, abs=1e-6)
+    assert live.margin_mm == pytest.approx(8, abs=1.5 * max(grid.spacing_mm))
