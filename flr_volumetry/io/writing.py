@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import struct
@@ -189,7 +190,11 @@ def write_atomically(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            reason="disk_full" if full else OutputError.default_reason,
+        ) from error
     finally:
         if temporary:
             with contextlib.suppress(OSError):

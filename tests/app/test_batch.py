@@ -244,9 +244,10 @@ def test_what_may_pass_is_tried_again_and_what_may_not_is_not():
 
 
 def test_a_second_run_on_the_same_folder_is_refused(cohort):
-    from flr_volumetry.app.batch.command import _only_one
+    from flr_volumetry.app.batch.command import LOCK
+    from flr_volumetry.app.held import held
 
-    with _only_one(cohort / "out"):
+    with held(cohort / "out", LOCK, refusal="", reason=""):
         found = flr_batch(cohort / "recipe.toml", "--out", cohort / "out", expect=1)
     assert "in_use" in found.stderr
 

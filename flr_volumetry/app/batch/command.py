@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flr_volumetry.app.console import refusing
+from flr_volumetry.app.held import held
+from flr_volumetry.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 ALL, NONE, SOME = 0, 1, 3
 """Exit status: all cases done, none, some."""
 UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+LOCK = ".batch.lock"
 EVERY_S = 5.0
 """How often cases.csv is written while cases are running."""
 
@@ -87,7 +90,11 @@ def batch(cohort: Path, out_dir: Path, root: Path | None, **asked: Any) -> None:
         settings = ClusterSettings(asked["workers"], asked["memory"], asked["scheduler"])
         out_dir = out_dir.resolve()
         began = time.monotonic()
-        with _only_one(out_dir), _progress(jobs) as shown:
+        in_use = f"{out_dir} is in use by another flr batch; wait for it, or stop it."
+        with (
+            held(out_dir, LOCK, refusal=in_use, reason="in_use"),
+            _progress(jobs) as shown,
+        ):
             tables = _Tables(out_dir, jobs)
 
             def tell(result: Result) -> None:
@@ -95,60 +102,10 @@ def batch(cohort: Path, out_dir: Path, root: Path | None, **asked: Any) -> None:
                 tables.add(result)
 
             results = run_cohort(jobs, out_dir, settings, tell=tell)
-            with _writing(out_dir):
-                tables.finish(results, title=cohort.stem)
+            tables.finish(results, title=cohort.stem)
     click.echo(_summary(results, time.monotonic() - began, out_dir), nl=False)
     done = sum(result.known.status != "failed" for result in results)
     sys.exit(ALL if done == len(results) else SOME if done else NONE)
-
-
-@contextmanager
-def _writing(out_dir: Path) -> Iterator[None]:
-    """Say where the tables could not be written: the cases that are done stay."""
-    import errno
-
-    from flr_volumetry.errors import OutputError
-
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"the tables of {out_dir} cannot be written: {error.strerror or error}. Cases that are done are "
-            "kept; run the same command again when that is mended.",
-            reason="disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "unwritable",
-        ) from error
-
-
-@contextmanager
-def _only_one(out_dir: Path) -> Iterator[None]:
-    """Refuse a second run on the same folder while one is under way."""
-    from flr_volumetry.errors import OutputError
-
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        file = (out_dir / ".batch.lock").open("w")
-    except OSError as error:
-        raise OutputError(f"{out_dir} cannot be written: {error.strerror}", reason="unwritable") from error
-    with file:
-        try:
-            _lock(file.fileno())
-        except OSError as error:
-            raise OutputError(
-                f"{out_dir} is in use by another flr batch; wait for it, or stop it.", reason="in_use"
-            ) from error
-        yield
-
-
-def _lock(file: int) -> None:
-    """Lock an open file until its process ends, however it ends."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class _Tables:
@@ -164,7 +121,7 @@ class _Tables:
         self.results[result.name] = result
         if time.monotonic() - self.written > EVERY_S:
             # On a full disk each case says so itself; the last table is written at the end.
-            with suppress(OSError):
+            with suppress(OutputError):
                 self._cases()
             self.written = time.monotonic()
 

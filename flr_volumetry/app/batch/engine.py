@@ -181,7 +181,7 @@ def _result_of(future: Any, job: Job, out_dir: Path, tries: int) -> Result:
     )
     before = known_of(out_dir, job)
     known = Known(FAILED, LOST, message, tries=tries, files=before.files if before is not None else {})
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, OutputError):
         remember(out_dir, job, known)
     return Result(job.name, known, "")
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.errors import UnreadableError
+from flr_volumetry.io.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +106,7 @@ def remember(out_dir: Path, job: Job, known: Known) -> None:
 
 
 def put(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place, and let it take that.
+    """Write a file so that it is there whole, or as it was before.
 
     Parameters
     ----------
@@ -114,26 +114,15 @@ def put(path: Path, content: str | bytes) -> None:
         Where; its folder is made.
     content : str or bytes
         Text is written as UTF-8, what a file name holds beside it escaped.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
     """
-    raw = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    number, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(partial, 0o666 & ~_umask())  # noqa: PTH101 - of an open name
-        os.replace(partial, path)  # noqa: PTH105
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    raw = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    write_atomically(path, [raw])
 
 
 def made_from(out_dir: Path, job: Job) -> str:

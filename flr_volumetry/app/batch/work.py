@@ -27,7 +27,7 @@ from flr_volumetry.app.batch.state import (
     remember,
 )
 from flr_volumetry.app.case import make_case
-from flr_volumetry.errors import CaseError, FlrError
+from flr_volumetry.errors import CaseError, FlrError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ def run_job(job: Job, out_dir: str, tries: int = 1) -> Result:
         known = Known(FAILED, reason, message, key, time.monotonic() - began, tries, files)
     try:
         remember(where, job, replace(known, status=DONE) if known.status == KEPT else known)
-    except OSError as error:
+    except (OSError, OutputError) as error:
         log.line(f"the state could not be written: {error}")
     return Result(job.name, known, f"{platform.node()}:{os.getpid()}")
 

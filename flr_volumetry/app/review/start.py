@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 import socket
-import sys
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flr_volumetry.app.held import held
 from flr_volumetry.app.review.desk import Desk
 from flr_volumetry.app.review.guard import LOOPBACK, Door
 from flr_volumetry.app.review.plans import as_data
@@ -142,33 +142,13 @@ def claimed(folder: Path) -> Iterator[None]:
     OutputError
         If another server has it, or it cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / LOCK).open("a+b")
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
-    with handle:
-        if not _lock(handle.fileno()):
-            raise OutputError(
-                f"{folder} is open in another flr review; use the page of that one, or name another --out.",
-                reason="folder_in_use",
-            )
+    with held(
+        folder,
+        LOCK,
+        refusal=f"{folder} is open in another flr review; use the page of that one, or name another --out.",
+        reason="folder_in_use",
+    ):
         yield
-
-
-def _lock(handle: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def listening(host: str, port: int) -> socket.socket:
