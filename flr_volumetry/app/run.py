@@ -34,16 +34,20 @@ from flr_volumetry.volumetry.uncertainty import estimate_errors
 from flr_volumetry.volumetry.uncertainty.settings import MOST_MM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from flr_volumetry.app.carry import Carried
     from flr_volumetry.app.case import Case
     from flr_volumetry.app.identifiers import Anonymity
-    from flr_volumetry.assessment.model import Assessment, InputFile
+    from flr_volumetry.assessment.model import Assessment, InputFile, Protocol
     from flr_volumetry.liver import Liver
+    from flr_volumetry.resection import Patches
     from flr_volumetry.segmentation import Quality
     from flr_volumetry.segmentation.quality_findings import Finding
-    from flr_volumetry.volumetry.uncertainty import DrawingErrors
+    from flr_volumetry.volumetry.consequences import Consequences
+    from flr_volumetry.volumetry.measure import LiverVolumes
+    from flr_volumetry.volumetry.patient import Patient
+    from flr_volumetry.volumetry.uncertainty import DrawingErrors, VolumeErrors
 
 LIBRARIES = ("numpy", "scipy", "edt", "connected-components-3d", "isal", "matplotlib", "typst")
 
@@ -112,8 +116,11 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     started = dt.datetime.now(dt.UTC)
     if case.stage:
         case.plan()
-    patient, attested = case.person(), case.attested.value()
-    relative, drawing = case.uncertainty.relative(), case.uncertainty.value()
+    # What is impossible in these tables is said before anything is read.
+    case.person()
+    case.uncertainty.relative()
+    case.uncertainty.value()
+    attested = case.attested.value()
     folder = case.resolve(case.assessment.protocol_folder) if case.assessment.protocol_folder else None
     protocols = read_protocols(case.protocol_keys(), folder=folder)
     tell("reading image and masks")
@@ -139,24 +146,9 @@ def run_case(case: Case, *, tell: Callable[[str], None] = no_progress) -> Outcom
     partition = resect(liver, plan, surfaces=surfaces)
     inputs = loaded.inputs if carried is not None else (*loaded.inputs, *imported_remnants(case, plan))
     tell("measuring")
-    volumes = measure(liver, partition, surfaces=surfaces)
-    consequences = weigh(liver, partition)
-    patient, maps = with_functional_map(patient, case, liver, partition)
-    inputs = (*inputs, *maps)
-    drawing = widened(drawing, checked.quality)
-    errors = estimate_errors(liver, partition, volumes, consequences=consequences, errors=drawing)
-    if relative is not None:
-        errors = errors.with_relative(volumes, relative)
-    assessment = assess(
-        volumes,
-        patient,
-        protocols,
-        errors=errors,
-        tissue=tissue_of(case, liver, patient),
-        cut=PlannedCut(partition.plan, consequences),
-    )
-    if case.followup is not None:
-        assessment = without_forecast(assessment)
+    judged = judge(case, liver, partition, protocols, quality=checked.quality, surfaces=surfaces)
+    volumes, consequences, assessment = judged.volumes, judged.consequences, judged.assessment
+    patient, inputs = judged.patient, (*inputs, *judged.maps)
     scan, date_caveats = scan_facts(case, liver)
     caveats = _unique(
         (
@@ -240,6 +232,91 @@ def lesion_uids(liver: Liver, carried: Carried | None) -> dict[int, str]:
         if before[earlier] == after[later] == 1 and known.get(earlier):
             uids[later] = str(known[earlier])
     return uids
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A plan carried out, measured and assessed.
+
+    Parameters
+    ----------
+    volumes : LiverVolumes
+        Of its pieces.
+    consequences : Consequences
+        What it means for what stays.
+    patient : Patient
+        With what a functional map says of the remnant.
+    maps : tuple of InputFile
+        The functional map's files.
+    errors : VolumeErrors
+        How far the volumes are off.
+    assessment : Assessment
+        Indices and findings.
+    """
+
+    volumes: LiverVolumes
+    consequences: Consequences
+    patient: Patient
+    maps: tuple[InputFile, ...]
+    errors: VolumeErrors
+    assessment: Assessment
+
+
+def judge(
+    case: Case,
+    liver: Liver,
+    partition: Partition,
+    protocols: Sequence[Protocol],
+    *,
+    quality: Quality,
+    surfaces: Mapping[int, Patches],
+) -> Judged:
+    """Measure and assess a plan that was carried out.
+
+    Parameters
+    ----------
+    case : Case
+        What it says of patient, uncertainty and functional map.
+    liver : Liver
+        The liver.
+    partition : Partition
+        Of that liver.
+    protocols : sequence of Protocol
+        To judge by.
+    quality : Quality
+        Of the liver's mask.
+    surfaces : mapping of int to Patches
+        Of its lesions, by number.
+
+    Returns
+    -------
+    Judged
+        The same for a report and for a page.
+
+    Raises
+    ------
+    FlrError
+        If the functional map cannot be read, or the plan leaves no working liver.
+    """
+    volumes = measure(liver, partition, surfaces=surfaces)
+    consequences = weigh(liver, partition)
+    patient, maps = with_functional_map(case.person(), case, liver, partition)
+    drawing = widened(case.uncertainty.value(), quality)
+    errors = estimate_errors(liver, partition, volumes, consequences=consequences, errors=drawing)
+    relative = case.uncertainty.relative()
+    if relative is not None:
+        errors = errors.with_relative(volumes, relative)
+    assessment = assess(
+        volumes,
+        patient,
+        protocols,
+        errors=errors,
+        tissue=tissue_of(case, liver, patient),
+        cut=PlannedCut(partition.plan, consequences),
+    )
+    if case.followup is not None:
+        assessment = without_forecast(assessment)
+    return Judged(volumes, consequences, patient, tuple(maps), errors, assessment)
 
 
 def widened(drawing: DrawingErrors, quality: Quality) -> DrawingErrors:

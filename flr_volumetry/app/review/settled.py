@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flr_volumetry.app.functional_map import tissue_of, with_functional_map
 from flr_volumetry.app.review.numbers import Spread, finding_rows
-from flr_volumetry.app.run import widened
-from flr_volumetry.assessment.engine import assess
-from flr_volumetry.assessment.model import PlannedCut
+from flr_volumetry.app.run import judge
 from flr_volumetry.report import wording
 from flr_volumetry.report.scene import onto, upright_grid
 from flr_volumetry.resection import resect
-from flr_volumetry.volumetry.consequences import weigh
-from flr_volumetry.volumetry.measure import measure
-from flr_volumetry.volumetry.uncertainty import estimate_errors
 
 if TYPE_CHECKING:
     from flr_volumetry.app.review.session import Opened
@@ -66,25 +60,12 @@ def settle(opened: Opened, plan: ResectionPlan) -> Settled:
     FlrError
         If the plan cannot be carried out, or leaves no working liver.
     """
-    ready, case = opened.ready, opened.case
-    liver = ready.liver
+    ready, liver = opened.ready, opened.ready.liver
     partition = resect(liver, plan, surfaces=ready.surfaces)
-    volumes = measure(liver, partition, surfaces=ready.surfaces)
-    consequences = weigh(liver, partition)
-    patient, _ = with_functional_map(opened.patient, case, liver, partition)
-    drawing = widened(case.uncertainty.value(), opened.quality)
-    errors = estimate_errors(liver, partition, volumes, consequences=consequences, errors=drawing)
-    relative = case.uncertainty.relative()
-    if relative is not None:
-        errors = errors.with_relative(volumes, relative)
-    assessment = assess(
-        volumes,
-        patient,
-        opened.protocols,
-        errors=errors,
-        tissue=tissue_of(case, liver, patient),
-        cut=PlannedCut(partition.plan, consequences),
+    judged = judge(
+        opened.case, liver, partition, opened.protocols, quality=opened.quality, surfaces=ready.surfaces
     )
+    volumes, errors, assessment = judged.volumes, judged.errors, judged.assessment
     flr = next(i for i in assessment.indices if i.key == "flr")
     facts: dict[str, Any] = {
         "intervals": {n: errors.interval(n, getattr(volumes, n)) for n in SHOWN if n in errors.names},
@@ -93,7 +74,7 @@ def settle(opened: Opened, plan: ResectionPlan) -> Settled:
         "flr_interval": flr.interval,
         "findings": finding_rows(assessment.findings),
         "conclusion": list(assessment.conclusion),
-        "consequences": [list(row) for row in wording.consequence_rows(consequences)],
+        "consequences": [list(row) for row in wording.consequence_rows(judged.consequences)],
         "caveats": [c.message for c in dict.fromkeys((*partition.caveats, *volumes.caveats))],
     }
     labels = onto(np.asarray(partition.labels), liver.grid, upright_grid(liver.grid), order=0)
