@@ -16,6 +16,7 @@ The tree, each with one example:
     + ProtocolError .......... a rule without its source
     + CaseError .............. an unknown key in the case file
     + OutputError ............ a folder that cannot be written
+    + NetworkError ........... a PACS that does not answer, or does not know us
 
 Every error carries a reason code, stable across versions, for machines; its
 message says what was found, where, and what to do.
@@ -121,6 +122,12 @@ class OutputError(FlrError):
     """A result cannot be written: the folder is read-only, the disk is full."""
 
     default_reason = "unwritable"
+
+
+class NetworkError(FlrError):
+    """A peer cannot be worked with: it does not answer, rejects the association, asks for a password."""
+
+    default_reason = "network_error"
 
 
 @dataclass(frozen=True, slots=True)
