@@ -1,0 +1,231 @@
+"""Where received objects lie: folders for studies, in them for series, each object whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flr_volumetry.errors import OutputError, UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UID = re.compile(r"[0-9][0-9.]{0,63}")
+CHUNK = 1 << 20
+SAME = (
+    "PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID",
+    "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "Rows", "Columns", "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "BitsStored",
+    "PixelRepresentation",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "SegmentSequence",
+    "ROIContourSequence", "StructureSetROISequence",
+)  # fmt: skip
+"""What of two objects with one UID must be alike, so that the second says nothing new."""
+
+
+class Taken(StrEnum):
+    """What became of an object that came."""
+
+    NEW = "new"
+    KNOWN = "known"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The identifiers of an object.
+
+    Parameters
+    ----------
+    study, series, instance : str
+        Instance UIDs.
+    """
+
+    study: str
+    series: str
+    instance: str
+
+
+def names_of(path: Path) -> Names:
+    """Read the identifiers of a DICOM file.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+
+    Returns
+    -------
+    Names
+        Each fit to be the name of a file.
+
+    Raises
+    ------
+    UnreadableError
+        If it is no DICOM file, or lacks one of them, or one is no UID.
+    """
+    header = _header(path, ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"))
+    found = [str(header.get(key, "")) for key in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
+    if not all(UID.fullmatch(uid) for uid in found):
+        raise UnreadableError(
+            "an object without a study, series or instance UID, or one that is none.", reason="bad_uid"
+        )
+    return Names(*found)
+
+
+class Inbox:
+    """The folder of received objects.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if absent, for this user alone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.objects = folder / "received"
+        self.coming = folder / "coming"
+        for place in (self.objects, self.coming):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def take(self, path: Path, names: Names) -> Taken:
+        """Take an object that has come as a whole; its file is moved.
+
+        Parameters
+        ----------
+        path : Path
+            Of the file, on the same disk.
+        names : Names
+            What it says it is.
+
+        Returns
+        -------
+        Taken
+            NEW if it was not there; then the disk holds it when this returns. KNOWN if it says nothing
+            new; OTHER if an object of this UID is there that is not the same: then that one stays.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        place = self.series(names.study, names.series)
+        goal = place / f"{names.instance}.dcm"
+        if goal.exists():
+            return Taken.KNOWN if _alike(goal, path) else Taken.OTHER
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _flush(path)
+        try:
+            _link(path, goal)
+        except FileExistsError:
+            return Taken.KNOWN if _alike(goal, path) else Taken.OTHER
+        for folder in (place, place.parent, self.objects):
+            _flush(folder)
+        return Taken.NEW
+
+    def study(self, uid: str) -> Path:
+        """Return the folder of a study."""
+        return self.objects / uid
+
+    def series(self, study: str, series: str) -> Path:
+        """Return the folder of a series."""
+        return self.study(study) / series
+
+    def studies(self) -> Iterator[str]:
+        """Give the UIDs of the studies that lie here."""
+        yield from sorted(p.name for p in self.objects.iterdir() if p.is_dir())
+
+    def remove(self, uid: str) -> None:
+        """Remove a study's objects."""
+        shutil.rmtree(self.study(uid), ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what was left half received by a process that ended."""
+        for path in self.coming.iterdir():
+            path.unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """Return how much room the disk has."""
+        return shutil.disk_usage(self.objects).free
+
+
+def is_full(error: OSError) -> bool:
+    """Whether an error says that there is no room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _alike(one: Path, other: Path) -> bool:
+    """Whether two objects of one UID are the same to whoever measures in them."""
+    if _digest(one) == _digest(other):
+        return True
+    import numpy as np
+    from pydicom import dcmread
+
+    try:
+        a, b = dcmread(one), dcmread(other)
+        if any(a.get(key) != b.get(key) for key in SAME):
+            return False
+        if ("PixelData" in a) != ("PixelData" in b):
+            return False
+        return "PixelData" not in a or bool(np.array_equal(a.pixel_array, b.pixel_array))
+    except Exception:
+        # What cannot be compared is not known to be the same.
+        return False
+
+
+def _link(path: Path, goal: Path) -> None:
+    """Give a file its name; of two that come at once the second finds the first."""
+    try:
+        os.link(path, goal)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        # Disks that know no second name for a file.
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+            raise
+        path.rename(goal)
+
+
+def _digest(path: Path) -> bytes:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            found.update(chunk)
+    return found.digest()
+
+
+def _header(path: Path, keys: tuple[str, ...]) -> Any:
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        return dcmread(path, stop_before_pixels=True, specific_tags=list(keys))
+    except OSError as error:
+        raise OutputError(f"an object cannot be read again: {error.strerror}") from error
+    except (
+        InvalidDicomError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        EOFError,
+        NotImplementedError,
+    ) as error:
+        raise UnreadableError("what came is no DICOM object.", reason="not_dicom") from error
+
+
+def _flush(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,386 @@
+"""The node's queue: what became of each study, and of each object that is to be sent.
+
+A database (SQLite) and not files: the receiver, the runner and the sender each change a few values many
+times, together or not at all, in one process on a disk of its own. What was received lies beside it as
+files; what the database says of them can be made again from them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from flr_volumetry.app.node.records import Outcome, Sending, State, Study
+from flr_volumetry.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from enum import StrEnum
+    from pathlib import Path
+
+VERSION = 1
+SCHEMA = """
+CREATE TABLE study (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL,
+    caller TEXT NOT NULL DEFAULT '',
+    first REAL NOT NULL,
+    last REAL NOT NULL,
+    since REAL NOT NULL,
+    carrying INTEGER NOT NULL DEFAULT 0,
+    broken REAL,
+    more INTEGER NOT NULL DEFAULT 0,
+    recipe TEXT NOT NULL DEFAULT '',
+    reason TEXT NOT NULL DEFAULT '',
+    message TEXT NOT NULL DEFAULT '',
+    seconds REAL NOT NULL DEFAULT 0,
+    tidied INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX study_state ON study (state, last);
+CREATE TABLE delivery (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    study INTEGER NOT NULL REFERENCES study (number),
+    peer TEXT NOT NULL,
+    path TEXT NOT NULL,
+    uid TEXT NOT NULL,
+    state TEXT NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    first REAL NOT NULL,
+    due REAL NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    UNIQUE (study, peer, uid)
+) STRICT;
+CREATE INDEX delivery_due ON delivery (state, due);
+"""
+
+
+_STUDY = "number, uid, state, caller, first, last, since, recipe, reason, message, seconds"
+_SETTLED = (State.DONE, State.FAILED, State.IGNORED)
+_NOT_RUNNING = (*_SETTLED, State.QUEUED)
+_BROKEN_OFF = "The association that carried it was broken off, and not repeated: images may be missing."
+
+
+class Ledger:
+    """The database, safe to use from every thread.
+
+    Parameters
+    ----------
+    path : Path
+        Of the database; made if absent.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be opened, is damaged, or was made by a later version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        try:
+            # One connection, whose use the lock keeps apart.
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # What was said to be received or sent is on the disk.
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            found = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if found == 0:
+                self._db.executescript(f"BEGIN;{SCHEMA}PRAGMA user_version = {VERSION};COMMIT;")
+            elif found != VERSION:
+                raise OutputError(
+                    f"{path} was made by another version of flr_volumetry (its queue has format {found}, "
+                    f"this one {VERSION}). Empty the queue with that version, or name a new folder.",
+                    reason="other_version",
+                )
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"{path}: the queue cannot be opened: {error}. Move the file away to begin an empty one; "
+                "studies received are found again in the folder beside it.",
+                reason="bad_queue",
+            ) from error
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """Give the database for a change that is made as a whole, or not at all."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def rows(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return what a question is answered by."""
+        with self._lock, closing(self._db.execute(text, values)) as found:
+            return found.fetchall()
+
+    def begun(self, uid: str, caller: str) -> int:
+        """Note that an association carries a study.
+
+        Parameters
+        ----------
+        uid : str
+            Study Instance UID.
+        caller : str
+            Who sends it.
+
+        Returns
+        -------
+        int
+            The study's number.
+        """
+        now = time.time()
+        with self.changing() as db:
+            db.execute(
+                "INSERT INTO study (uid, state, caller, first, last, since, carrying)"
+                " VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (uid) DO UPDATE SET"
+                " carrying = carrying + 1, caller = excluded.caller, last = excluded.last",
+                (uid, State.RECEIVING, caller, now, now, now),
+            )
+            return int(db.execute("SELECT number FROM study WHERE uid = ?", (uid,)).fetchone()[0])
+
+    def changed(self, number: int) -> None:
+        """Note that a study got an object that it had not: what was settled is open again."""
+        now = time.time()
+        with self.changing() as db:
+            db.execute("UPDATE study SET last = ?, tidied = 0 WHERE number = ?", (now, number))
+            db.execute(
+                f"UPDATE study SET state = ?, since = ? WHERE number = ? AND state IN {_list(_NOT_RUNNING)}",
+                (State.RECEIVING, now, number),
+            )
+            db.execute("UPDATE study SET more = 1 WHERE number = ? AND state = ?", (number, State.RUNNING))
+
+    def ended(self, number: int, *, began: float, clean: bool) -> None:
+        """Note that an association which carried a study has ended.
+
+        Parameters
+        ----------
+        number : int
+            Of the study.
+        began : float
+            When the association did.
+        clean : bool
+            Whether it was released. One that was broken off may have left images out; one begun after
+            it, and released, has brought what was missing, as senders repeat what was not answered.
+        """
+        now = time.time()
+        with self.changing() as db:
+            db.execute(
+                "UPDATE study SET carrying = max(carrying - 1, 0), last = ? WHERE number = ?", (now, number)
+            )
+            if clean:
+                db.execute("UPDATE study SET broken = NULL WHERE number = ? AND broken < ?", (number, began))
+                # A study given up as incomplete, of which every image has been seen again.
+                db.execute(
+                    "UPDATE study SET state = ?, since = ?, reason = '', message = ''"
+                    " WHERE number = ? AND broken IS NULL AND state = ? AND reason = 'incomplete_transfer'",
+                    (State.RECEIVING, now, number, State.FAILED),
+                )
+            else:
+                db.execute("UPDATE study SET broken = ? WHERE number = ?", (now, number))
+
+    def settle(self, *, quiet_s: float, abandon_s: float) -> list[Study]:
+        """Queue the studies that are complete; give up those broken off and not repeated.
+
+        Parameters
+        ----------
+        quiet_s : float
+            A study is complete when nothing has come for so long, and no association carries it.
+        abandon_s : float
+            One that was broken off waits for so long to be repeated.
+
+        Returns
+        -------
+        list of Study
+            Those whose state changed.
+        """
+        now = time.time()
+        with self.changing() as db:
+            due = db.execute(
+                "SELECT number, broken FROM study WHERE state = ? AND carrying = 0 AND"
+                " ((broken IS NULL AND last <= ?) OR broken <= ?)",
+                (State.RECEIVING, now - quiet_s, now - abandon_s),
+            ).fetchall()
+            for number, broken in due:
+                if broken is None:
+                    self._put(number, State.QUEUED)
+                else:
+                    self._put(number, State.FAILED, "incomplete_transfer", _BROKEN_OFF)
+        return [self.study(number) for number, _ in due]
+
+    def recover(self) -> list[Study]:
+        """Take up what an earlier process left: what was running is queued, what was carried was broken.
+
+        Returns
+        -------
+        list of Study
+            Those queued again.
+        """
+        now = time.time()
+        with self.changing() as db:
+            running = [r[0] for r in db.execute("SELECT number FROM study WHERE state = ?", (State.RUNNING,))]
+            for number in running:
+                self._put(number, State.QUEUED)
+            db.execute("UPDATE study SET broken = ?, carrying = 0 WHERE carrying > 0", (now,))
+            db.execute("UPDATE study SET last = ? WHERE state = ?", (now, State.RECEIVING))
+        return [self.study(number) for number in running]
+
+    def take(self) -> Study | None:
+        """Take the study that has waited longest, to be run.
+
+        Returns
+        -------
+        Study or None
+            None if none waits.
+        """
+        with self.changing() as db:
+            found = db.execute(
+                "SELECT number FROM study WHERE state = ? ORDER BY since, number LIMIT 1", (State.QUEUED,)
+            ).fetchone()
+            if found is None:
+                return None
+            db.execute("UPDATE study SET more = 0 WHERE number = ?", found)
+            self._put(found[0], State.RUNNING)
+        return self.study(found[0])
+
+    def finish(
+        self, number: int, state: State, outcome: Outcome, send: Iterable[tuple[str, str, str]] = ()
+    ) -> None:
+        """Note how a study ended, and what is to be sent of it, in one step.
+
+        Parameters
+        ----------
+        number : int
+            Of the study.
+        state : State
+            Done, failed or ignored; if objects came meanwhile it is open again, and nothing of it is sent.
+        outcome : Outcome
+            What was run, and why it failed or was ignored.
+        send : iterable of (str, str, str)
+            Destination, path and UID of each object. What waits from an earlier result of the study, and is
+            not among them, is not sent any more.
+        """
+        wanted, now = list(send), time.time()
+        with self.changing() as db:
+            more = db.execute("SELECT more FROM study WHERE number = ?", (number,)).fetchone()[0]
+            self._put(number, state, outcome.reason, outcome.message)
+            db.execute(
+                "UPDATE study SET recipe = ?, seconds = ?, more = 0 WHERE number = ?",
+                (outcome.recipe, outcome.seconds, number),
+            )
+            if state is State.DONE and not more:
+                rows = db.execute(
+                    "SELECT number, peer, uid FROM delivery WHERE study = ? AND state IN (?, ?)",
+                    (number, Sending.WAITING, Sending.SENDING),
+                ).fetchall()
+                keep = {(peer, uid) for peer, _, uid in wanted}
+                for row, peer, uid in rows:
+                    if (peer, uid) not in keep:
+                        db.execute("DELETE FROM delivery WHERE number = ?", (row,))
+                db.executemany(
+                    "INSERT INTO delivery (study, peer, path, uid, state, first, due)"
+                    " VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
+                    [(number, peer, path, uid, Sending.WAITING, now) for peer, path, uid in wanted],
+                )
+            if more:
+                self._put(number, State.RECEIVING)
+
+    def again(self, number: int) -> bool:
+        """Queue a study that failed or was ignored once more.
+
+        Parameters
+        ----------
+        number : int
+            Of the study.
+
+        Returns
+        -------
+        bool
+            Whether there is such a study, in such a state.
+        """
+        with self.changing() as db:
+            found = db.execute(
+                f"SELECT 1 FROM study WHERE number = ? AND tidied = 0 AND state IN {_list(_SETTLED)}",
+                (number,),
+            ).fetchone()
+            if found:
+                self._put(number, State.QUEUED)
+                db.execute("UPDATE study SET broken = NULL WHERE number = ?", (number,))
+        return found is not None
+
+    def _put(self, number: int, state: State, reason: str = "", message: str = "") -> None:
+        self._db.execute(
+            "UPDATE study SET state = ?, since = ?, reason = ?, message = ? WHERE number = ?",
+            (state, time.time(), reason, message, number),
+        )
+
+    def study(self, number: int) -> Study:
+        """Return what is known of a study."""
+        row = self.rows(f"SELECT {_STUDY} FROM study WHERE number = ?", (number,))[0]
+        return _study(row)
+
+    def studies(self, states: Sequence[State] = tuple(State), most: int = -1) -> list[Study]:
+        """Return studies, the latest first.
+
+        Parameters
+        ----------
+        states : sequence of State
+            Only those in one of these.
+        most : int
+            At most so many; all if negative.
+
+        Returns
+        -------
+        list of Study
+            What is known of each.
+        """
+        rows = self.rows(
+            f"SELECT {_STUDY} FROM study WHERE state IN {_list(states)} ORDER BY number DESC LIMIT ?", (most,)
+        )
+        return [_study(row) for row in rows]
+
+    def counts(self) -> dict[State, int]:
+        """Return how many studies are in each state."""
+        found = dict(self.rows("SELECT state, count(*) FROM study GROUP BY state"))
+        return {state: int(found.get(state, 0)) for state in State}
+
+    def oldest(self) -> float | None:
+        """Return since when the oldest queued study waits, seconds since 1970; None if none does."""
+        values = (State.QUEUED,)
+        found: float | None = self.rows("SELECT min(since) FROM study WHERE state = ?", values)[0][0]
+        return found
+
+    def finished_before(self, when: float) -> list[Study]:
+        """Return studies whose files are needed no longer: settled before, with nothing left to send."""
+        rows = self.rows(
+            f"SELECT {_STUDY} FROM study WHERE state IN {_list(_SETTLED)} AND since < ? AND tidied = 0"
+            " AND carrying = 0 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.study = study.number"
+            " AND d.state NOT IN (?))",
+            (when, Sending.SENT),
+        )
+        return [_study(row) for row in rows]
+
+    def tidied(self, number: int) -> None:
+        """Note that a study's files are gone."""
+        with self.changing() as db:
+            db.execute("UPDATE study SET tidied = 1 WHERE number = ?", (number,))
+
+
+def _study(row: Sequence[Any]) -> Study:
+    number, uid, state, *rest = row
+    return Study(number, uid, State(state), *rest)
+
+
+def _list(states: Iterable[StrEnum]) -> str:
+    return "(" + ", ".join(f"'{state.value}'" for state in states) + ")"

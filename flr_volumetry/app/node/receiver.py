@@ -1,0 +1,362 @@
+"""The node's storage provider: answers C-ECHO and C-STORE of those that may call."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+import tempfile
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flr_volumetry.app.node.inbox import UID, Taken, is_full, names_of
+from flr_volumetry.errors import CaseError, FlrError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flr_volumetry.app.node.guard import GuardedServer
+    from flr_volumetry.app.node.inbox import Inbox
+    from flr_volumetry.app.node.ledger import Ledger
+    from flr_volumetry.app.node.settings import CallerEntry, NodeSettings, TlsSection
+
+SUCCESS, OUT_OF_RESOURCES, NO_MATCH, CANNOT_UNDERSTAND, NOT_AUTHORIZED, DUPLICATE = (
+    0x0000, 0xA700, 0xA900, 0xC000, 0x0124, 0x0111,
+)  # fmt: skip
+"""Status of C-STORE (PS3.4, table B.2-1; PS3.7, C.4 and C.5)."""
+PDU_BYTES = 131072
+ASK_DISK_S = 1.0
+LAST_SHARE = 0.25
+"""Of the room that is to be kept free: below it even objects that are coming are cut off."""
+STOP_S = 10.0
+"""So long an association may go on when the node is stopped."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """An association that is open.
+
+    Parameters
+    ----------
+    began : float
+        When it did, seconds since 1970.
+    caller : str
+        AE title.
+    assoc : pynetdicom Association
+        The association.
+    studies : dict of str to int
+        The number of each study that it carries, by UID.
+    changed : set of int
+        The numbers of those that got an object they had not.
+    came, new : int
+        Objects.
+    released : bool
+        Whether the caller has asked to end it in order: every object was answered.
+    """
+
+    began: float
+    caller: str
+    assoc: Any
+    studies: dict[str, int] = field(default_factory=dict)
+    changed: set[int] = field(default_factory=set)
+    came: int = 0
+    new: int = 0
+    released: bool = False
+
+
+class Receiver:
+    """Receives objects until it is stopped.
+
+    Parameters
+    ----------
+    settings : NodeSettings
+        Where it listens, and who may call.
+    inbox : Inbox
+        Where objects go.
+    ledger : Ledger
+        Where studies are noted.
+    log : callable
+        Of the node.
+    """
+
+    def __init__(
+        self, settings: NodeSettings, inbox: Inbox, ledger: Ledger, log: Callable[[str], None]
+    ) -> None:
+        from flr_volumetry.app.node.guard import Limits
+
+        self._node, self._callers = settings.file.node, settings.file.caller
+        self._called = settings.called
+        self._settings, self._inbox, self._ledger, self._log = settings, inbox, ledger, log
+        self._calls: dict[int, _Call] = {}
+        self._lock = threading.Lock()
+        self._free = (-inf, inf)
+        self.counts: Counter[str] = Counter()
+        self.latest = 0.0
+        self.limits = Limits(
+            pdu_bytes=PDU_BYTES,
+            object_bytes=self._node.most_object_gb * 1e9,
+            timeout_s=self._node.timeout_s,
+            exhausted=self._exhausted,
+            allowed=lambda address: self._may_call(None, address),
+        )
+        self._server: GuardedServer | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.server_address[1]) if self._server is not None else 0
+
+    @property
+    def open(self) -> int:
+        """How many associations are open."""
+        return len(self._calls)
+
+    def refusal(self) -> str:
+        """Return why nothing can be received now; empty if it can."""
+        return "disk_full" if self._free_share() < 1.0 else ""
+
+    def _exhausted(self) -> bool:
+        """Whether what is to be kept free is nearly used up, by objects that were begun before."""
+        return self._free_share() < LAST_SHARE
+
+    def _free_share(self) -> float:
+        """How much is free of what is to be kept free. The disk is asked once a second."""
+        at, share = self._free
+        if time.monotonic() - at > ASK_DISK_S:
+            share = self._inbox.free_bytes() / (self._node.refuse_below_gb * 1e9)
+            self._free = (time.monotonic(), share)
+        return share
+
+    def start(self) -> None:
+        """Listen, in a thread of its own.
+
+        Raises
+        ------
+        OutputError
+            If the port cannot be had.
+        CaseError
+            If the certificate or its key cannot be used.
+        """
+        from pydicom.uid import AllTransferSyntaxes
+        from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
+        from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+        from flr_volumetry.app.node.guard import GuardedHandler, GuardedServer
+
+        # Large objects go to a file as they come, on the disk where they stay.
+        _config.STORE_RECV_CHUNKED_DATASET = True
+        # Its own log shows what is in the objects.
+        _config.LOG_HANDLER_LEVEL = "none"
+        tempfile.tempdir = str(self._inbox.coming)
+        entity = AE(ae_title=self._node.ae_title)
+        for context in AllStoragePresentationContexts:
+            entity.add_supported_context(str(context.abstract_syntax), list(AllTransferSyntaxes))
+        entity.add_supported_context(Verification)
+        entity.maximum_associations = self._node.associations
+        entity.maximum_pdu_size = PDU_BYTES
+        entity.require_called_aet = True
+        entity.require_calling_aet = [entry.ae_title for entry in self._callers]
+        for kind in ("acse_timeout", "dimse_timeout", "network_timeout"):
+            setattr(entity, kind, self._node.timeout_s)
+        handlers: list[Any] = [
+            (evt.EVT_REQUESTED, self._requested),
+            (evt.EVT_ACCEPTED, self._accepted),
+            (evt.EVT_C_ECHO, self._echo),
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_PDU_RECV, self._heard),
+            (evt.EVT_CONN_CLOSE, self._closed),
+            (evt.EVT_ABORTED, self._closed),
+            (evt.EVT_REJECTED, self._rejected),
+        ]
+        try:
+            server: Any = entity.make_server(
+                (self._node.host, self._node.port),
+                ssl_context=tls_context(self._node.tls, self._settings) if self._node.tls else None,
+                evt_handlers=handlers,
+                server_class=GuardedServer,
+                request_handler=GuardedHandler,
+            )
+        except OSError as error:
+            raise OutputError(
+                f"the node cannot listen on {self._node.host}, port {self._node.port}: "
+                f"{error.strerror or error}. Is another node running? A port below 1024 needs a right.",
+                reason="port_in_use",
+            ) from error
+        server.limits = self.limits
+        self._server = server
+        threading.Thread(target=server.serve_forever, name="receiver", daemon=True).start()
+
+    def stop(self) -> None:
+        """Take no new callers; let those that are sending finish, within bounds."""
+        if self._server is None:
+            return
+        self._server.shutdown()
+        until = time.monotonic() + STOP_S
+        while self._server.active_associations and time.monotonic() < until:
+            time.sleep(0.05)
+        for assoc in self._server.active_associations:
+            assoc.abort()
+        self._server = None
+
+    # What pynetdicom tells, each in the thread of its association
+
+    def _requested(self, event: Any) -> None:
+        assoc = event.assoc
+        wanted = assoc.requestor.primitive
+        caller = str(wanted.calling_ae_title).strip()
+        called = str(wanted.called_ae_title).strip()
+        if called in self._called:
+            assoc.acceptor.ae_title = called
+        if not self._may_call(caller, str(assoc.requestor.address)):
+            # A title from another address than its own: the negotiation that follows finds no such node.
+            assoc.acceptor.ae_title = "-"
+        elif self.refusal():
+            self._log("no room: an association is accepted, its objects are refused until there is")
+
+    def _may_call(self, caller: str | None, address: str) -> bool:
+        if not self._callers:
+            return True
+        return any(_fits(entry, caller, address) for entry in self._callers)
+
+    def _accepted(self, event: Any) -> None:
+        caller = str(event.assoc.requestor.ae_title).strip()
+        with self._lock:
+            self._calls[id(event.assoc)] = _Call(time.time(), caller, event.assoc)
+        self.counts["accepted"] += 1
+
+    def _rejected(self, event: Any) -> None:
+        del event
+        self.counts["rejected"] += 1
+
+    def _echo(self, event: Any) -> int:
+        del event
+        self.counts["echo"] += 1
+        return SUCCESS
+
+    def _heard(self, event: Any) -> None:
+        from pynetdicom.pdu import A_RELEASE_RQ
+
+        if isinstance(event.pdu, A_RELEASE_RQ):
+            with self._lock:
+                call = self._calls.get(id(event.assoc))
+            if call is not None:
+                call.released = True
+
+    def _closed(self, event: Any) -> None:
+        self._end(event.assoc)
+
+    def reap(self) -> None:
+        """End the calls whose association is gone without a word."""
+        with self._lock:
+            gone = [call.assoc for call in self._calls.values() if not call.assoc.is_alive()]
+        for assoc in gone:
+            self._end(assoc)
+
+    def _end(self, assoc: Any) -> None:
+        with self._lock:
+            call = self._calls.pop(id(assoc), None)
+        unfinished = getattr(getattr(assoc.dimse, "message", None), "_data_set_path", None)
+        if isinstance(unfinished, Path):
+            with suppress(OSError):
+                unfinished.unlink()
+        if call is None:
+            return
+        clean = call.released
+        self.counts["released" if clean else "broken_off"] += 1
+        for number in call.studies.values():
+            self._ledger.ended(number, began=call.began, clean=clean)
+        if call.studies:
+            how = "released" if clean else "broken off"
+            numbers = ", ".join(str(n) for n in sorted(call.studies.values()))
+            self._log(
+                f"association of {call.caller} {how}: {call.came} objects, {call.new} new; studies {numbers}"
+            )
+
+    def _store(self, event: Any) -> int:
+        try:
+            status = self._stored(event)
+        except OSError as error:
+            status = OUT_OF_RESOURCES if is_full(error) else 0x0110
+        except FlrError as error:
+            status = NO_MATCH if error.reason == "bad_uid" else CANNOT_UNDERSTAND
+        if status != SUCCESS:
+            self.counts[f"refused_{status:04X}"] += 1
+        return status
+
+    def _stored(self, event: Any) -> int:
+        if self.refusal():
+            return OUT_OF_RESOURCES
+        names = names_of(event.dataset_path)
+        stated = str(event.request.AffectedSOPInstanceUID)
+        if names.instance != stated or not UID.fullmatch(stated):
+            return NO_MATCH
+        with self._lock:
+            call = self._calls.get(id(event.assoc))
+        if call is None:
+            return NOT_AUTHORIZED
+        number = call.studies.get(names.study)
+        if number is None:
+            number = call.studies[names.study] = self._ledger.begun(names.study, call.caller)
+        taken = self._inbox.take(event.dataset_path, names)
+        call.came += 1
+        self.latest = time.time()
+        self.counts[f"objects_{taken}"] += 1
+        if taken is Taken.NEW:
+            call.new += 1
+            if number not in call.changed:
+                call.changed.add(number)
+                self._ledger.changed(number)
+        elif taken is Taken.OTHER:
+            self._log(f"study {number}: an object came that is not the one known by its UID; the first stays")
+            return DUPLICATE
+        return SUCCESS
+
+
+def tls_context(section: TlsSection, settings: NodeSettings) -> ssl.SSLContext:
+    """Return what the node shows and asks for where TLS is used.
+
+    Parameters
+    ----------
+    section : TlsSection
+        Of its file.
+    settings : NodeSettings
+        To resolve paths.
+
+    Returns
+    -------
+    ssl.SSLContext
+        TLS 1.2 or later, as the BCP 195 profile of DICOM asks (PS3.15, B.9).
+
+    Raises
+    ------
+    CaseError
+        If a file cannot be used.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.resolve(section.certificate), settings.resolve(section.key))
+        if section.ca is not None:
+            context.load_verify_locations(settings.resolve(section.ca))
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as error:
+        raise CaseError(
+            f"[node.tls]: certificate, key or ca cannot be used: {error}", reason="bad_certificate"
+        ) from error
+    return context
+
+
+def _fits(entry: CallerEntry, caller: str | None, address: str) -> bool:
+    if caller is not None and entry.ae_title != caller:
+        return False
+    if entry.address is None:
+        return True
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(entry.address, strict=False)
+    except ValueError:
+        return False
