@@ -14,6 +14,7 @@ import click
 from flr_volumetry.app import mask_commands
 from flr_volumetry.app.batch.command import batch
 from flr_volumetry.app.console import progress, refusing
+from flr_volumetry.app.network.command import COMMANDS as NETWORK_COMMANDS
 from flr_volumetry.app.node.command import node
 from flr_volumetry.app.review.command import review
 
@@ -333,6 +334,6 @@ def _run(case: Case, out_dir: Path, case_file: Path | None = None) -> None:
     click.echo(f"report: {report.name if case.output.anonymous else report}", err=True)
 
 
-for _command in (*mask_commands.COMMANDS, batch, node):
+for _command in (*mask_commands.COMMANDS, *NETWORK_COMMANDS, batch, node):
     main.add_command(_command)
 main.add_command(review)

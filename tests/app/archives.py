@@ -71,7 +71,7 @@ class DicomArchive:
         for offered, uid in ((find, FIND), (get, GET), (True, MOVE)):
             if offered:
                 entity.add_supported_context(uid)
-        self.entity = entity
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 5
         self.server = entity.start_server(
             ("127.0.0.1", 0),
             block=False,
@@ -145,7 +145,7 @@ class DicomArchive:
             for element in event.identifier:
                 keyword = element.keyword
                 if keyword in data and keyword != "QueryRetrieveLevel":
-                    setattr(match, keyword, data[keyword].value)
+                    match.add(data[keyword])
             count = sum(1 for other in self.held.values() if other[key].value == data[key].value)
             for keyword in ("NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances"):
                 if keyword in event.identifier:
@@ -161,12 +161,15 @@ class DicomArchive:
             yield 0xFF00, data
 
     def _move(self, event):
+        from pynetdicom import build_context
+
         where = self.destinations.get(event.move_destination)
         if where is None:
             yield None, None
             return
-        yield where
         found = list(self.matching(event.identifier))
+        contexts = [build_context(uid) for uid in {str(data.SOPClassUID) for data in found}]
+        yield (*where, {"contexts": contexts})
         yield len(found)
         for data in found:
             yield 0xFF00, data
@@ -330,6 +333,21 @@ def web_archive(**wishes):
         server.should_exit = True
         thread.join(10)
         listening.close()
+
+
+def dicom_peer(port, **facts):
+    """A peer on the loopback."""
+    from flr_volumetry.app.network.addresses import DicomPeer
+
+    usual = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": port, "answer_s": 10.0}
+    return DicomPeer(**usual | facts)
+
+
+def web_peer(address, **facts):
+    """A peer at an address."""
+    from flr_volumetry.app.network.addresses import WebPeer
+
+    return WebPeer("web", address, address, address, **{"answer_s": 10.0} | facts)
 
 
 def closed_port() -> int:

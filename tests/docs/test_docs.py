@@ -113,3 +113,13 @@ def test_toml_in_the_readme_is_a_case_file(tmp_path):
             assert {job.problem for job in read_cohort(tmp_path / "recipe.toml")} == {""}
         else:
             assert make_case(tomllib.loads(block)).plan().stages
+
+
+def test_peers_in_the_readme_are_understood(tmp_path):
+    """The example file of peers is one."""
+    from flr_volumetry.app.network.peers import read_peers
+
+    (block,) = (b for b in readme_blocks("toml") if b.startswith("[[peer]]"))
+    (tmp_path / "peers.toml").write_text(block)
+
+    assert list(read_peers(tmp_path / "peers.toml")) == ["pacs", "archive"]

@@ -78,6 +78,7 @@ def associated(
         If a certificate of ours cannot be read.
     """
     quiet_dimse()
+    from pynetdicom import evt
     from pynetdicom.ae import ApplicationEntity
 
     entity = ApplicationEntity(ae_title=peer.calling)
@@ -95,7 +96,7 @@ def associated(
             ae_title=peer.ae_title,
             max_pdu=peer.max_pdu,
             ext_neg=list(roles),
-            evt_handlers=list(handlers),
+            evt_handlers=[*handlers, (evt.EVT_CONN_CLOSE, _wake)],
             tls_args=tls,
         )
     except OSError as error:  # the host's name is not known
@@ -111,6 +112,11 @@ def associated(
         association.release()
     else:
         association.kill()
+
+
+def _wake(event: Any) -> None:
+    """Have whoever waits for an answer know that none will come, rather than wait until time is up."""
+    event.assoc.dimse.msg_queue.put((None, None))
 
 
 def client_context(tls: Tls) -> ssl.SSLContext:

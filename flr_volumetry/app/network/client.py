@@ -73,10 +73,8 @@ def send(peer: Peer, paths: Iterable[Path], *, tell: Callable[[str], None] = _si
     for path in paths:
         try:
             found = read_instance(path)
-        except UnreadableError as error:
-            yield Sent(path, "", "failed", error.message)
-        except InputError as error:
-            yield Sent(path, "", "refused", error.message)
+        except (UnreadableError, InputError) as error:
+            yield unsendable(path, error)
         else:
             if found is None:
                 yield Sent(path, "", "refused", "it is no DICOM object")
@@ -85,6 +83,26 @@ def send(peer: Peer, paths: Iterable[Path], *, tell: Callable[[str], None] = _si
     for done, result in enumerate(send_instances(peer, instances), start=1):
         tell(f"sending to {peer.name}: {done} of {len(instances)}")
         yield result
+
+
+def unsendable(path: Path, error: InputError) -> Sent:
+    """Return what became of a file that is no object, or cannot be read.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    error : InputError
+        Of `read_instance`.
+
+    Returns
+    -------
+    Sent
+        Failed if it may be readable at another time, refused if not; the reason leaves its path out.
+    """
+    passing = isinstance(error, UnreadableError) and isinstance(error.__cause__, OSError)
+    reason = error.message.replace(f"{path}: ", "").replace(str(path), "the file")
+    return Sent(path, "", "failed" if passing else "refused", reason)
 
 
 def send_instances(peer: Peer, instances: list[Instance]) -> Iterator[Sent]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from flr_volumetry.app.network.association import NOT_OFFERED, associated
+from flr_volumetry.app.network.matches import Query, Series, Stored, Study, only_safe
 from flr_volumetry.errors import NetworkError
 
 if TYPE_CHECKING:
@@ -45,6 +47,96 @@ def c_echo(peer: DicomPeer) -> None:
         raise NetworkError(
             f"{peer.address} answers a C-ECHO with status 0x{answer.Status:04X}.", reason="peer_failed"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FindArchive:
+    """An archive asked by C-FIND, over one association.
+
+    Parameters
+    ----------
+    peer : DicomPeer
+        Who is asked.
+    association : Association
+        Of `asking`.
+    """
+
+    peer: DicomPeer
+    association: Association
+
+    def studies(self, query: Query) -> list[Study]:
+        """Return the studies that are meant."""
+        asked = dict.fromkeys(_STUDY_KEYS, "") | query.keys()
+        found = [
+            Study(
+                _text(match, "StudyInstanceUID"),
+                _text(match, "PatientID"),
+                _text(match, "PatientName"),
+                _text(match, "AccessionNumber"),
+                _text(match, "StudyDate"),
+                _text(match, "StudyDescription"),
+                tuple(sorted(filter(None, _text(match, "ModalitiesInStudy").split("\\")))),
+                _count(match, "NumberOfStudyRelatedInstances"),
+            )
+            for match in find(self.peer, self.association, "STUDY", asked)
+        ]
+        only_safe((study.uid for study in found), self.peer.address)
+        return [study for study in found if query.means(study)]
+
+    def series(self, study_uid: str) -> list[Series]:
+        """Return the series of a study."""
+        asked = dict.fromkeys(_SERIES_KEYS, "") | {"StudyInstanceUID": study_uid}
+        found = [
+            Series(
+                study_uid,
+                _text(match, "SeriesInstanceUID"),
+                _text(match, "Modality"),
+                _text(match, "SeriesDescription"),
+                _text(match, "SeriesNumber"),
+                _count(match, "NumberOfSeriesRelatedInstances"),
+            )
+            for match in find(self.peer, self.association, "SERIES", asked)
+        ]
+        only_safe((series.uid for series in found), self.peer.address)
+        return found
+
+    def objects(self, series: Series) -> list[Stored] | None:
+        """Return the objects of a series; None where the archive does not say."""
+        asked = {"StudyInstanceUID": series.study_uid, "SeriesInstanceUID": series.uid}
+        asked |= {"SOPInstanceUID": "", "SOPClassUID": ""}
+        try:
+            found = [
+                Stored(_text(match, "SOPInstanceUID"), _text(match, "SOPClassUID"))
+                for match in find(self.peer, self.association, "IMAGE", asked)
+            ]
+        except NetworkError as error:
+            if error.reason == "query_failed":
+                return None
+            raise
+        only_safe((stored.uid for stored in found), self.peer.address)
+        return found
+
+
+_STUDY_KEYS = (
+    *("StudyInstanceUID", "PatientID", "PatientName", "AccessionNumber", "StudyDate", "StudyDescription"),
+    *("ModalitiesInStudy", "NumberOfStudyRelatedInstances"),
+)
+_SERIES_KEYS = (
+    *("SeriesInstanceUID", "Modality", "SeriesDescription", "SeriesNumber"),
+    "NumberOfSeriesRelatedInstances",
+)
+
+
+def _text(match: Any, keyword: str) -> str:
+    value = match.get(keyword)
+    if value is None:
+        return ""
+    return "\\".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value).strip()
+
+
+def _count(match: Any, keyword: str) -> int | None:
+    text = _text(match, keyword)
+    return int(text) if text.isdecimal() else None
 
 
 @contextmanager
@@ -156,15 +248,12 @@ def held(peer: DicomPeer, study_uid: str, sop_uids: frozenset[str]) -> frozenset
     found: set[str] = set()
     try:
         with asking(peer) as association:
-            study = {"StudyInstanceUID": study_uid}
-            series = [
-                str(match.get("SeriesInstanceUID") or "")
-                for match in find(peer, association, "SERIES", study | {"SeriesInstanceUID": ""})
-            ]
-            for uid in filter(None, series):
-                keys = study | {"SeriesInstanceUID": uid, "SOPInstanceUID": ""}
-                matches = find(peer, association, "IMAGE", keys)
-                found.update(str(match.get("SOPInstanceUID") or "") for match in matches)
+            archive = FindArchive(peer, association)
+            for series in archive.series(study_uid):
+                objects = archive.objects(series)
+                if objects is None:
+                    return None
+                found.update(stored.uid for stored in objects)
                 if found >= sop_uids:
                     break
     except NetworkError as error:

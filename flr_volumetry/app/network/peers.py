@@ -275,21 +275,59 @@ def find_peer(name: str, file: Path | None = None) -> Peer:
     InputError
         If there is no such file, it is not valid, or has no peer of the name; the message lists those known.
     """
-    path = file or Path(os.environ.get(PEERS_VARIABLE) or users_peers())
-    if file is None and not path.is_file():
-        raise InputError(
-            f"No file says what {name!r} is: write a [[peer]] table to {users_peers()}, or name a file with "
-            f"--peers or the environment variable {PEERS_VARIABLE}.",
-            reason="no_peers",
-        )
-    peers = read_peers(path)
+    peers = known_peers(file)
     if name not in peers:
         near = difflib.get_close_matches(name, peers, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise InputError(
-            f"{path} knows no peer {name!r}.{hint} Known: {', '.join(peers)}.", reason="unknown_peer"
+            f"{peers_path(file)} knows no peer {name!r}.{hint} Known: {', '.join(peers)}.",
+            reason="unknown_peer",
         )
     return peers[name]
+
+
+def known_peers(file: Path | None = None) -> dict[str, Peer]:
+    """Read all peers that there are.
+
+    Parameters
+    ----------
+    file : Path, optional
+        Of peers; if not given, what the environment variable FLR_PEERS names, or the user's peers.toml.
+
+    Returns
+    -------
+    dict
+        Each by its name.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is not valid.
+    """
+    path = peers_path(file)
+    if file is None and not path.is_file():
+        raise InputError(
+            f"No file says who the peers are: write [[peer]] tables to {users_peers()}, or name a file with "
+            f"--peers or the environment variable {PEERS_VARIABLE}.",
+            reason="no_peers",
+        )
+    return read_peers(path)
+
+
+def peers_path(file: Path | None = None) -> Path:
+    """Return the file of peers that is meant.
+
+    Parameters
+    ----------
+    file : Path, optional
+        If one is named.
+
+    Returns
+    -------
+    Path
+        That; what the environment variable FLR_PEERS names; or the user's own.
+    """
+    return file or Path(os.environ.get(PEERS_VARIABLE) or users_peers())
 
 
 def users_peers() -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from flr_volumetry.app.network.http import DICOM_JSON, answering, client, require_welcome, values
+from flr_volumetry.app.network.matches import Query, Series, Stored, Study, only_safe
 from flr_volumetry.errors import NetworkError
 
 if TYPE_CHECKING:
@@ -35,6 +37,84 @@ def probe(peer: WebPeer) -> None:
     """
     with client(peer) as http:
         _get(peer, http, "/studies", {"limit": "1"})
+
+
+@dataclass(frozen=True, slots=True)
+class WebArchive:
+    """An archive asked by QIDO-RS.
+
+    Parameters
+    ----------
+    peer : WebPeer
+        Who is asked.
+    http : httpx2.Client
+        Of `client`.
+    """
+
+    peer: WebPeer
+    http: httpx2.Client
+
+    def studies(self, query: Query) -> list[Study]:
+        """Return the studies that are meant."""
+        asked = query.keys() | {"includefield": "00081030"}
+        found = [
+            Study(
+                _text(item, "0020000D"),
+                _text(item, "00100020"),
+                _text(item, "00100010"),
+                _text(item, "00080050"),
+                _text(item, "00080020"),
+                _text(item, "00081030"),
+                tuple(sorted(str(value) for value in values(item, "00080061"))),
+                _count(item, "00201208"),
+            )
+            for item in search(self.peer, self.http, "/studies", asked)
+        ]
+        only_safe((study.uid for study in found), self.peer.address)
+        return [study for study in found if query.means(study)]
+
+    def series(self, study_uid: str) -> list[Series]:
+        """Return the series of a study."""
+        found = [
+            Series(
+                study_uid,
+                _text(item, "0020000E"),
+                _text(item, "00080060"),
+                _text(item, "0008103E"),
+                _text(item, "00200011"),
+                _count(item, "00201209"),
+            )
+            for item in search(self.peer, self.http, f"/studies/{study_uid}/series", {})
+        ]
+        only_safe((series.uid for series in found), self.peer.address)
+        return found
+
+    def objects(self, series: Series) -> list[Stored] | None:
+        """Return the objects of a series; None where the archive does not say."""
+        path = f"/studies/{series.study_uid}/series/{series.uid}/instances"
+        try:
+            found = [
+                Stored(_text(item, SOP_INSTANCE_UID), _text(item, "00080016"))
+                for item in search(self.peer, self.http, path, {})
+            ]
+        except NetworkError as error:
+            if error.reason == "not_offered":
+                return None
+            raise
+        only_safe((stored.uid for stored in found), self.peer.address)
+        return found
+
+
+def _text(item: dict[str, Any], tag: str) -> str:
+    value = next(iter(values(item, tag)), "")
+    if isinstance(value, dict):  # a person's name
+        value = next((value[key] for key in ("Alphabetic", "Ideographic", "Phonetic") if key in value), "")
+    return str(value).strip()
+
+
+def _count(item: dict[str, Any], tag: str) -> int | None:
+    text = _text(item, tag)
+    return int(text) if text.isdecimal() else None
 
 
 def search(

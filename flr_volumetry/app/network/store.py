@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.app.network.association import MAX_CONTEXTS, NOT_OFFERED, associated
 from flr_volumetry.app.network.sent import Sent, sent, verdict
-from flr_volumetry.app.network.syntaxes import NATIVE, NotConvertibleError, converted
+from flr_volumetry.app.network.syntaxes import LOSSLESS, NATIVE, NotConvertibleError, converted
 from flr_volumetry.errors import NetworkError
 from flr_volumetry.io.dicom.classes import class_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pynetdicom.association import Association
     from pynetdicom.presentation import PresentationContext
@@ -36,7 +38,7 @@ def store(peer: DicomPeer, instances: Sequence[Instance]) -> Iterator[Sent]:
     Yields
     ------
     Sent
-        For each, in order.
+        For each, in order, those last that the peer takes in no syntax they could be sent in at once.
 
     Raises
     ------
@@ -101,35 +103,62 @@ def contexts_of(instances: Sequence[Instance]) -> list[PresentationContext]:
 
 
 def _store_group(peer: DicomPeer, group: Sequence[Instance], *, begun: bool) -> Iterator[Sent]:
-    waiting = list(group)
+    unfit: list[Instance] = []
+    for result in _over(peer, group, contexts_of, unfit, begun=begun):
+        begun = True
+        yield result
+    if unfit:
+        still: list[Instance] = []
+        yield from _over(peer, unfit, _compressed_contexts, still, begun=True)
+        yield from (sent(i, "refused", _not_taken(i)) for i in still)
+
+
+def _compressed_contexts(instances: Sequence[Instance]) -> list[PresentationContext]:
+    from pynetdicom.presentation import build_context
+
+    classes = dict.fromkeys(i.sop_class_uid for i in instances)
+    return [build_context(uid, syntax) for uid in classes for syntax in LOSSLESS]
+
+
+def _over(
+    peer: DicomPeer,
+    instances: Sequence[Instance],
+    contexts: Callable[[Sequence[Instance]], list[PresentationContext]],
+    unfit: list[Instance],
+    *,
+    begun: bool,
+) -> Iterator[Sent]:
+    """Send over one association, and over others where it is lost; what no context fits is put aside."""
+    waiting = list(instances)
     losses = 0
-    while waiting:
+    while waiting and losses < LOSSES:
         try:
-            with associated(peer, contexts_of(waiting)) as association:
+            with associated(peer, contexts(waiting)) as association:
                 while waiting:
-                    result = store_one(association, waiting[0])
-                    lost = not association.is_established
-                    losses = losses + 1 if lost and result.status == "failed" else 0
-                    waiting.pop(0)
+                    instance = waiting.pop(0)
+                    result = store_one(association, instance)
+                    if result is None:
+                        unfit.append(instance)
+                        continue
                     begun = True
+                    lost = not association.is_established
+                    losses = losses + 1 if lost else 0
                     yield result
                     if lost:
                         break
         except NetworkError as error:
             if error.reason == NOT_OFFERED:
-                yield from (sent(i, "refused", _not_taken(i)) for i in waiting)
+                unfit.extend(waiting)
                 return
             if not begun:
                 raise
             yield from (sent(i, "failed", error.message) for i in waiting)
             return
-        if losses >= LOSSES:
-            reason = "not tried: the connection was lost again and again"
-            yield from (sent(i, "failed", reason) for i in waiting)
-            return
+    reason = "not tried: the connection was lost again and again"
+    yield from (sent(i, "failed", reason) for i in waiting)
 
 
-def store_one(association: Association, instance: Instance) -> Sent:
+def store_one(association: Association, instance: Instance) -> Sent | None:
     """Send one object over an association that proposed its class.
 
     Parameters
@@ -141,14 +170,20 @@ def store_one(association: Association, instance: Instance) -> Sent:
 
     Returns
     -------
-    Sent
-        What became of it; the association may be lost after it.
+    Sent or None
+        What became of it, and the association is aborted where it is not sound any more; None if the peer
+        accepted nothing that the object can be sent in.
     """
-    taken = [c for c in association.accepted_contexts if c.abstract_syntax == instance.sop_class_uid]
+    taken = [
+        str(context.transfer_syntax[0])
+        for context in association.accepted_contexts
+        if context.abstract_syntax == instance.sop_class_uid
+    ]
     if not taken:
-        return sent(instance, "refused", _not_taken(instance))
+        return None
+    began = time.monotonic()
     try:
-        answer = _answer(association, instance, [str(c.transfer_syntax[0]) for c in taken])
+        answer = _answer(association, instance, taken)
     except NotConvertibleError as error:
         return sent(instance, "refused", str(error))
     except OSError:
@@ -157,12 +192,13 @@ def store_one(association: Association, instance: Instance) -> Sent:
         return sent(instance, "failed", "the file cannot be read")
     except (ValueError, AttributeError, RuntimeError):
         # The text of such an error may hold values of the object.
-        if association.is_established:
-            return sent(instance, "refused", "it cannot be encoded")
         answer = {}
-    if "Status" not in answer:
-        return sent(instance, "failed", "the connection was lost, or no answer came in time")
-    return sent(instance, *verdict(int(answer.Status)))
+    if "Status" in answer:
+        return sent(instance, *verdict(int(answer.Status)))
+    # Whatever is left of it: the next object gets an association that is sound.
+    association.abort()
+    slow = time.monotonic() - began >= (association.dimse_timeout or math.inf)
+    return sent(instance, "failed", "no answer came in time" if slow else "the connection was lost")
 
 
 def _answer(association: Association, instance: Instance, syntaxes: Sequence[str]) -> Any:

@@ -73,7 +73,7 @@ def converted(instance: Instance, syntaxes: Sequence[str]) -> Iterator[Path]:
 
 
 def _convert(path: Path, target: str, copy: Path) -> None:
-    from pydicom import dcmread
+    from pydicom import dcmread, dcmwrite
     from pydicom.uid import UID
 
     data = dcmread(path)
@@ -85,7 +85,7 @@ def _convert(path: Path, target: str, copy: Path) -> None:
     if target in LOSSLESS:
         data.compress(target, generate_instance_uid=False)
     data.file_meta.TransferSyntaxUID = UID(target)
-    data.save_as(copy)
+    dcmwrite(copy, data)
 
 
 def _swap(data: Any) -> None:
