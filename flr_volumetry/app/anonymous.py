@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from flr_volumetry.app.case import Case
+    from flr_volumetry.app.measured import Measured
     from flr_volumetry.app.run import Outcome
     from flr_volumetry.assessment.model import Summary
     from flr_volumetry.liver import Liver
+    from flr_volumetry.volumetry.measure import LiverVolumes
 
 NOBODY: Final = "anonymous"
 OLDEST: Final = 90.0
@@ -62,10 +64,12 @@ def anonymous(outcome: Outcome, case: Case) -> Outcome:
     summary = outcome.summary
     sex = summary.patient.sex
     identity = Identity(case.output.pseudonym or NOBODY, sex.value if sex else "")
+    uids = {number: identity.uid(uid) for number, uid in summary.lesion_uids.items()}
     carried = outcome.carried
     return replace(
         outcome,
-        summary=_summary(summary, case, identity, hide),
+        summary=_summary(summary, case, hide, uids),
+        measured=_measured(outcome.measured, hide, uids) if outcome.measured is not None else None,
         liver=_liver(liver, hide),
         partition=mapped(_numbered(outcome.partition), hide),
         carried=replace(carried, drawn=mapped(carried.drawn, hide)) if carried is not None else None,
@@ -87,20 +91,34 @@ def _named(outcome: Outcome) -> Iterator[str]:
         yield from (part.name for part in baseline.plan)
 
 
-def _summary(summary: Summary, case: Case, identity: Identity, hide: Callable[[str], str]) -> Summary:
+def anonymous_again(summary: Summary, case: Case) -> Summary:
+    """Return a summary made of what an anonymous run kept, as that run would have made it.
+
+    Parameters
+    ----------
+    summary : Summary
+        Of measurements that say nothing of the patient.
+    case : Case
+        It may say more; its scan is not opened.
+
+    Returns
+    -------
+    Summary
+        Its lesions are known by what the earlier run called them.
+    """
+    hide = identifiers_of(case, of_scan=False).hidden
+    return _summary(summary, case, hide, dict(summary.lesion_uids))
+
+
+def _summary(summary: Summary, case: Case, hide: Callable[[str], str], uids: dict[int, str]) -> Summary:
     age = summary.patient.age
     made = summary.provenance
     clean: Summary = mapped(replace(summary, plan=_staged(summary.plan)), hide)
-    volumes = replace(
-        clean.volumes,
-        lesions=tuple(replace(one, name=f"lesion {one.number}") for one in clean.volumes.lesions),
-        stages=tuple(replace(one, name=f"stage {one.number}") for one in clean.volumes.stages),
-    )
     return replace(
         clean,
         case_id=case.output.pseudonym or NOBODY,
         patient=replace(summary.patient, age=min(age, OLDEST) if age is not None else None),
-        volumes=volumes,
+        volumes=_called_by_number(clean.volumes),
         caveats=(*clean.caveats, SAID),
         provenance=replace(
             clean.provenance,
@@ -109,11 +127,34 @@ def _summary(summary: Summary, case: Case, identity: Identity, hide: Callable[[s
             libraries=made.libraries,
             version=made.version,
             case_sha256="",
-            inputs=tuple(InputFile(i.role, "", "", hide(i.description)) for i in made.inputs),
+            inputs=_unnamed(made.inputs, hide),
         ),
         scan=ScanFacts(),
-        lesion_uids={number: identity.uid(uid) for number, uid in summary.lesion_uids.items()},
+        lesion_uids=uids,
     )
+
+
+def _measured(measured: Measured, hide: Callable[[str], str], uids: dict[int, str]) -> Measured:
+    clean: Measured = mapped(_numbered(measured), hide)
+    return replace(
+        clean,
+        counted=replace(clean.counted, volumes=_called_by_number(clean.counted.volumes)),
+        inputs=_unnamed(measured.inputs, hide),
+        scan=ScanFacts(),
+        lesion_uids=uids,
+    )
+
+
+def _called_by_number(volumes: LiverVolumes) -> LiverVolumes:
+    return replace(
+        volumes,
+        lesions=tuple(replace(one, name=f"lesion {one.number}") for one in volumes.lesions),
+        stages=tuple(replace(one, name=f"stage {one.number}") for one in volumes.stages),
+    )
+
+
+def _unnamed(inputs: tuple[InputFile, ...], hide: Callable[[str], str]) -> tuple[InputFile, ...]:
+    return tuple(InputFile(i.role, "", "", hide(i.description)) for i in inputs)
 
 
 def _liver(liver: Liver, hide: Callable[[str], str]) -> Liver:

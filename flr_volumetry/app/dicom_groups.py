@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from flr_volumetry.app.dicom_segments import ABLATED_CODE, REMNANT_CODE, RESECTED_CODE, Pieces
+from flr_volumetry.app.dicom_segments import ABLATED_CODE, REMNANT_CODE, RESECTED_CODE
 from flr_volumetry.assessment.model import FRACTION, State
 from flr_volumetry.io import SEGMENT_CODES
 from flr_volumetry.io.derived import Amount, Coded, Group, Statement, tracking_uid
@@ -22,9 +22,9 @@ from flr_volumetry.resection import PieceKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flr_volumetry.app.run import Outcome
-    from flr_volumetry.assessment.model import Finding, Index
+    from flr_volumetry.assessment.model import Finding, Index, Summary
     from flr_volumetry.io.derived import SegmentObject
+    from flr_volumetry.resection import Piece
     from flr_volumetry.volumetry.measure import LesionFacts
 
 VOLUME: Final = Coded("118565006", "SCT", "Volume")
@@ -76,39 +76,76 @@ _INDEX_CODES: Final = {"flr_per_body_weight": "FLR_PER_WEIGHT"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placed:
-    """Segmentations that were made of an outcome, with what their segments are.
+    """Segmentations that were made of a case, with what their segments are.
 
     Parameters
     ----------
-    outcome : Outcome
+    summary : Summary
         The case.
-    objects : tuple of (Pieces, SegmentObject)
-        Plan, liver and so on.
+    partition : tuple of Piece
+        What the plan makes of the liver.
+    objects : tuple of (tuple of (str, int), SegmentObject)
+        Plan, liver and so on: what each segment is, as `Pieces` says it, and the segmentation.
     tracked : callable
         Gives the lasting identifier of a lesion by its number.
     series_uid : str
         Of the scan.
     """
 
-    outcome: Outcome
-    objects: tuple[tuple[Pieces, SegmentObject], ...] = field(repr=False)
+    summary: Summary
+    partition: tuple[Piece, ...] = field(repr=False)
+    objects: tuple[tuple[tuple[tuple[str, int], ...], SegmentObject], ...] = field(repr=False)
     tracked: Callable[[int], str]
     series_uid: str
 
+    @classmethod
+    def of(
+        cls,
+        summary: Summary,
+        partition: tuple[Piece, ...],
+        objects: tuple[tuple[tuple[tuple[str, int], ...], SegmentObject], ...],
+        series_uid: str,
+    ) -> Placed:
+        """Return a case whose lesions are tracked by what is known of them, or within their series."""
+        return cls(summary, partition, objects, tracked_in(summary, series_uid), series_uid)
+
     def find(self, kind: str, label: int) -> tuple[SegmentObject, int] | None:
         """Return which segment something is; None if none."""
-        for pieces, made in self.objects:
-            if (kind, label) in pieces.of:
-                return made, pieces.of.index((kind, label)) + 1
+        for of, made in self.objects:
+            if (kind, label) in of:
+                return made, of.index((kind, label)) + 1
         return None
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel, mL."""
+        return self.summary.volumes.voxel_ml
 
     def ml(self, segment: tuple[SegmentObject, int]) -> float:
         """Volume of a segment, mL, by its voxels."""
-        return segment[0].voxels[segment[1] - 1] * self.outcome.partition.grid.voxel_ml
+        return segment[0].voxels[segment[1] - 1] * self.voxel_ml
 
     def uid(self, what: str) -> str:
         """Return the lasting identifier of something in this scan."""
         return tracking_uid(self.series_uid, what)
+
+
+def tracked_in(summary: Summary, series_uid: str) -> Callable[[int], str]:
+    """Return what gives the lasting identifier of a lesion by its number.
+
+    Parameters
+    ----------
+    summary : Summary
+        The case, with the identifiers that are known.
+    series_uid : str
+        Of the scan.
+
+    Returns
+    -------
+    callable
+        The known one, or one made of the series.
+    """
+    return lambda number: summary.lesion_uids.get(number) or tracking_uid(series_uid, f"lesion {number}")
 
 
 def groups_of(placed: Placed) -> tuple[Group, ...]:
@@ -128,9 +165,9 @@ def groups_of(placed: Placed) -> tuple[Group, ...]:
         _liver(placed),
         _remnant(placed),
         *_pieces(placed),
-        *(_lesion(placed, lesion) for lesion in placed.outcome.summary.volumes.lesions),
+        *(_lesion(placed, lesion) for lesion in placed.summary.volumes.lesions),
         *_segments(placed),
-        *(_rule(placed, finding) for finding in placed.outcome.summary.assessment.findings),
+        *(_rule(placed, finding) for finding in placed.summary.assessment.findings),
     )
 
 
@@ -143,8 +180,8 @@ def _volume(
 
 
 def _liver(placed: Placed) -> Group:
-    volumes = placed.outcome.summary.volumes
-    intervals = placed.outcome.summary.assessment.volume_intervals
+    volumes = placed.summary.volumes
+    intervals = placed.summary.assessment.volume_intervals
     segment = placed.find("liver", 0)
     functional = Amount(WITHOUT_LESIONS, volumes.functional_ml, CM3, intervals.get("functional_ml"), VOXELS)
     amounts = (*_volume(placed, segment, intervals.get("total_ml")), functional)
@@ -152,7 +189,7 @@ def _liver(placed: Placed) -> Group:
 
 
 def _remnant(placed: Placed) -> Group:
-    summary = placed.outcome.summary
+    summary = placed.summary
     intervals = summary.assessment.volume_intervals
     segment = placed.find("remnant", 1)
     gross = Amount(WITH_LESIONS, summary.volumes.remnant_ml, CM3, intervals.get("remnant_ml"), VOXELS)
@@ -188,10 +225,9 @@ def _unit(unit: str) -> Coded:
 
 
 def _pieces(placed: Placed) -> Iterator[Group]:
-    partition = placed.outcome.partition
-    for piece in partition.pieces[1:]:
+    for piece in placed.partition[1:]:
         segment = placed.find("piece", piece.label)
-        gross = Amount(WITH_LESIONS, piece.count * partition.grid.voxel_ml, CM3, None, VOXELS)
+        gross = Amount(WITH_LESIONS, piece.count * placed.voxel_ml, CM3, None, VOXELS)
         yield Group(
             f"Stage {piece.stage}: {piece.title}",
             placed.uid(f"piece {piece.label}"),
@@ -203,7 +239,7 @@ def _pieces(placed: Placed) -> Iterator[Group]:
 
 
 def _lesion(placed: Placed, lesion: LesionFacts) -> Group:
-    summary = placed.outcome.summary
+    summary = placed.summary
     segment = placed.find("lesion", lesion.number)
     amounts = [*_volume(placed, segment, certainty.lesion_interval(summary, lesion))]
     amounts.append(Amount(DIAMETER, lesion.longest_diameter_mm, MM))
@@ -220,13 +256,13 @@ def _lesion(placed: Placed, lesion: LesionFacts) -> Group:
         segment,
         sites or (LIVER,),
         f"{shared:.2f} mL of it lie in a lesion before it and belong to that one's segment."
-        if shared > placed.outcome.partition.grid.voxel_ml / 2
+        if shared > placed.voxel_ml / 2
         else "",
     )
 
 
 def _segments(placed: Placed) -> Iterator[Group]:
-    summary = placed.outcome.summary
+    summary = placed.summary
     for volume in summary.volumes.segments:
         segment = placed.find("segment", volume.segment)
         if segment is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-from flr_volumetry.app.dicom_groups import Placed, groups_of
+from flr_volumetry.app.dicom_groups import Placed, groups_of, tracked_in
 from flr_volumetry.app.dicom_segments import Pieces, couinaud_pieces, liver_pieces, plan_pieces
 from flr_volumetry.errors import Caveat, FlrError
 from flr_volumetry.images import Source
@@ -19,7 +19,6 @@ from flr_volumetry.io.derived import (
     picture_objects,
     segment_object,
     source_scan,
-    tracking_uid,
 )
 from flr_volumetry.io.derived.segments import Maker, SegmentObject, SeriesWords, as_file
 from flr_volumetry.report import FigureKind
@@ -29,10 +28,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flr_volumetry.app.run import Outcome
+    from flr_volumetry.assessment.model import Summary
     from flr_volumetry.io.derived import SourceScan
     from flr_volumetry.report import ReportFigure
 
 FOLDER: Final = "dicom"
+STRUCTURED: Final = "sr.dcm"
+PRINTED: Final = "report.dcm"
 KEY_IMAGES: Final = (FigureKind.PLAN, FigureKind.LESION, FigureKind.CUT)
 """Figures that are pictures of the patient; charts of numbers stay in report and structured report."""
 PLAN, LIVER, COUINAUD, REPORT, DOCUMENT, PICTURES = (
@@ -68,6 +70,11 @@ class DicomOut:
     report: Any = field(repr=False)
     pictures: tuple[Any, ...] = field(repr=False)
     caveats: tuple[Caveat, ...] = ()
+
+
+def document_title(summary: Summary) -> str:
+    """Return what the encapsulated report of a case is called."""
+    return f"Liver volumetry of {summary.case_id}"
 
 
 def maker() -> Maker:
@@ -146,10 +153,7 @@ def dicom_out(outcome: Outcome, source: SourceScan, pictures: Sequence[ReportFig
         If the images lack what the objects must take from them.
     """
     series = str(source.first.SeriesInstanceUID)
-
-    def tracked(number: int) -> str:
-        return outcome.summary.lesion_uids.get(number) or tracking_uid(series, f"lesion {number}")
-
+    tracked = tracked_in(outcome.summary, series)
     wanted = (
         ("seg_plan", plan_pieces(outcome, tracked), PLAN),
         ("seg_liver", liver_pieces(outcome), LIVER),
@@ -167,7 +171,8 @@ def dicom_out(outcome: Outcome, source: SourceScan, pictures: Sequence[ReportFig
         for name, pieces, words in wanted
         if pieces is not None
     )
-    placed = Placed(outcome, tuple((pieces, seg) for _, pieces, seg in made), tracked, series)
+    objects = tuple((pieces.of, seg) for _, pieces, seg in made)
+    placed = Placed.of(outcome.summary, outcome.partition.pieces, objects, series)
     report = measurement_report(source, groups_of(placed), maker=by, words=REPORT)
     key = [Picture(f"{p.title}. {p.caption}", p.png) for p in pictures if p.kind in KEY_IMAGES]
     captured = tuple(picture_objects(source, key, maker=by, words=PICTURES))
@@ -197,24 +202,28 @@ def write_dicom(made: DicomOut, folder: Path, *, pdf: bytes | None, title: str) 
     facts: dict[str, dict[str, Any]] = {}
 
     def put(name: str, dataset: Any, **more: Any) -> None:
-        (folder / name).write_bytes(as_file(dataset))
-        facts[f"{folder.name}/{name}"] = {
-            "sop_class_uid": str(dataset.SOPClassUID),
-            "sop_instance_uid": str(dataset.SOPInstanceUID),
-            "series_uid": str(dataset.SeriesInstanceUID),
-            "study_uid": str(dataset.StudyInstanceUID),
-            **more,
-        }
+        facts[f"{folder.name}/{name}"] = {**put_object(folder / name, dataset), **more}
 
     for name, _, segmentation in made.segmentations:
         put(f"{name}.dcm", segmentation.dataset, segments=_listed(segmentation, made.source))
-    put("sr.dcm", made.report)
+    put(STRUCTURED, made.report)
     for number, picture in enumerate(made.pictures, start=1):
         put(f"key_image_{number}.dcm", picture)
     if pdf is not None:
         document = document_object(made.source, pdf, title=title, maker=maker(), words=DOCUMENT)
-        put("report.dcm", document)
+        put(PRINTED, document)
     return facts
+
+
+def put_object(path: Path, dataset: Any) -> dict[str, Any]:
+    """Write one object, and return what report.json lists of it."""
+    path.write_bytes(as_file(dataset))
+    return {
+        "sop_class_uid": str(dataset.SOPClassUID),
+        "sop_instance_uid": str(dataset.SOPInstanceUID),
+        "series_uid": str(dataset.SeriesInstanceUID),
+        "study_uid": str(dataset.StudyInstanceUID),
+    }
 
 
 def _listed(made: SegmentObject, source: SourceScan) -> list[dict[str, Any]]:

@@ -25,12 +25,12 @@ def write_figures(folder: Path, figures: Sequence[ReportFigure]) -> None:
     Parameters
     ----------
     folder : Path
-        It exists, and has no such folder yet.
+        It exists.
     figures : sequence of ReportFigure
         Any number.
     """
     place = folder / "figures"
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     for figure in figures:
         (place / f"{figure.name}.png").write_bytes(figure.png)
         (place / f"{figure.name}.svg").write_bytes(figure.svg.encode("utf-8", "backslashreplace"))

@@ -16,18 +16,17 @@ if TYPE_CHECKING:
     from flr_volumetry.app.case import Case
     from flr_volumetry.liver import Liver
     from flr_volumetry.resection import Partition
+    from flr_volumetry.volumetry.functional_map import MapShare
     from flr_volumetry.volumetry.patient import Patient
 
 
-def with_functional_map(
-    patient: Patient, case: Case, liver: Liver, partition: Partition
-) -> tuple[Patient, tuple[InputFile, ...]]:
+def map_share_of(
+    case: Case, liver: Liver, partition: Partition
+) -> tuple[MapShare | None, tuple[InputFile, ...]]:
     """Weigh the remnant by the functional map of a case, if it names one.
 
     Parameters
     ----------
-    patient : Patient
-        With the tests of the case.
     case : Case
         May name a map under [function].
     liver : Liver
@@ -37,27 +36,26 @@ def with_functional_map(
 
     Returns
     -------
-    tuple of Patient and tuple of InputFile
-        The patient with what the map says, and the map for the provenance.
+    tuple of MapShare or None and tuple of InputFile
+        What the map says, and the map for the provenance.
 
     Raises
     ------
     FlrError
         If the map cannot be read, or does not fit the liver.
     """
-    section, tests = case.function, patient.function
-    if section is None or section.map is None or section.map_kind is None or tests is None:
-        return patient, ()
+    section = case.function
+    if section is None or section.map is None or section.map_kind is None:
+        return None, ()
     image = read_image(case.resolve(section.map))
     kind = MapKind(section.map_kind)
     share = weigh_map(liver, partition, image, kind=kind, background=section.map_background)
     shape = " x ".join(str(n) for n in image.grid.shape)
     words = f"{kind.value.replace('_', ' ')}, {shape} voxels"
-    taken = InputFile("functional map", section.map, image.source.sha256, words)
-    return replace(patient, function=tests.with_map(share)), (taken,)
+    return share, (InputFile("functional map", section.map, image.source.sha256, words),)
 
 
-def tissue_of(case: Case, liver: Liver, patient: Patient) -> Tissue | None:
+def tissue_of(case: Case, liver: Liver) -> Tissue | None:
     """Return the CT numbers of the liver where the case says in which phase they were taken.
 
     Parameters
@@ -66,13 +64,12 @@ def tissue_of(case: Case, liver: Liver, patient: Patient) -> Tissue | None:
         Its phase of contrast; without one nothing is read from the numbers.
     liver : Liver
         With its scan.
-    patient : Patient
-        Its tests may hold the CT number of the spleen.
 
     Returns
     -------
     Tissue or None
-        Median of the liver without lesions and vessels; None for other scans than CT.
+        Median of the liver without lesions and vessels, without that of the spleen, which is a fact of the
+        patient's; None for other scans than CT.
     """
     phase = case.phase
     if phase is None or liver.image is None or liver.image.source.modality not in ("CT", ""):
@@ -84,5 +81,11 @@ def tissue_of(case: Case, liver: Liver, patient: Patient) -> Tissue | None:
         works &= ~vessel.voxels
     if not works.any():
         return None
-    spleen = patient.function.spleen_hu if patient.function is not None else None
-    return Tissue(float(np.median(liver.image.voxels[works])), Phase(phase), spleen)
+    return Tissue(float(np.median(liver.image.voxels[works])), Phase(phase))
+
+
+def with_spleen(tissue: Tissue | None, patient: Patient) -> Tissue | None:
+    """Add to a liver's CT number that of the spleen, which is among the patient's tests."""
+    if tissue is None or patient.function is None:
+        return tissue
+    return replace(tissue, spleen_hu=patient.function.spleen_hu)

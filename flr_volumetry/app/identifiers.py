@@ -130,13 +130,15 @@ def _tells(word: str) -> bool:
     return not known and not all(p in PLAIN_WORDS or (p.isdigit() and len(p) < SHORTEST) for p in parts)
 
 
-def identifiers_of(case: Case) -> Identifiers:
+def identifiers_of(case: Case, *, of_scan: bool = True) -> Identifiers:
     """Collect what may say who the patient of a case is.
 
     Parameters
     ----------
     case : Case
         As it was read.
+    of_scan : bool
+        Whether the scan is looked into too; without it nothing is opened.
 
     Returns
     -------
@@ -150,7 +152,7 @@ def identifiers_of(case: Case) -> Identifiers:
     numbers = {case.case.id} if len(case.case.id) >= SHORTEST else set()
     words |= {*_of_path(str(case.folder)), *_of_path(str(case.folder.resolve()))}
     table = case.image or case.study
-    for folder in [case.resolve(table.path)] if table is not None else []:
+    for folder in [case.resolve(table.path)] if table is not None and of_scan else []:
         words |= _of_files(folder)
     return Identifiers(telling(words) | numbers)
 

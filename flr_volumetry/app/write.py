@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.app.case_text import case_toml
 from flr_volumetry.app.dicom_out import FOLDER as DICOM
-from flr_volumetry.app.dicom_out import wanted_dicom, write_dicom
+from flr_volumetry.app.dicom_out import document_title, wanted_dicom, write_dicom
 from flr_volumetry.app.exports import write_figures, write_row
 from flr_volumetry.app.keepsake import PARTITION, write_keepsake
+from flr_volumetry.app.kept import MEASURED, kept_bytes, kept_of
 from flr_volumetry.app.mask_figures import finding_figures
 from flr_volumetry.app.mesh_files import write_meshes
 from flr_volumetry.errors import OutputError
@@ -36,10 +37,13 @@ from flr_volumetry.report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from flr_volumetry.app.dicom_out import DicomOut
     from flr_volumetry.app.run import Outcome
+    from flr_volumetry.assessment.model import Summary
+    from flr_volumetry.report import ReportFigure
+    from flr_volumetry.report.viewer import Viewer
 
 REPORT = "report.json"
 CASE = "case.toml"
@@ -60,9 +64,10 @@ def write_outcome(
     """Write report.json, report.html, report.pdf, summary.txt, row.csv, the figures and the partition.
 
     Planes, closed curves and patches of the plan are written as plan.mrk.json, which 3D Slicer opens;
-    lesions, vessels and the scan with 2 mm steps as NIfTI, for a later follow-up. Of a scan that is a DICOM
-    series, segmentations, structured report, key images and report are written as DICOM objects too; where
-    the case asks for them, the pieces as meshes.
+    lesions, vessels and the scan with 2 mm steps as NIfTI, for a later follow-up; what was measured, in
+    full, as measured.json, to be judged again by other rules (`flr_volumetry.app.reassess`). Of a scan that
+    is a DICOM series, segmentations, structured report, key images and report are written as DICOM objects
+    too; where the case asks for them, the pieces as meshes.
 
     Everything is first written to a folder beside `out_dir` (inside it, where it is a
     mounted volume), which then takes its name: a run that is interrupted leaves the
@@ -102,16 +107,11 @@ def write_outcome(
         write_figures(folder, pictures)
         viewer = viewer_of(scene_3d(outcome.liver, outcome.partition))
         tell("writing")
-        _put(folder / "report.html", render_html(outcome.summary, pictures, viewer))
-        (folder / "report.pdf").write_bytes(pdf_bytes(outcome.summary, pictures))
-        write_row(folder, outcome.summary)
-        _put(folder / "summary.txt", summary_text(outcome.summary))
-        write_label_map(folder / PARTITION, partition_on_scan(outcome))
-        write_keepsake(folder, outcome.liver)
-        carried = outcome.carried.drawn if outcome.carried is not None else None
-        markups = plan_markups(carried or outcome.partition.plan)
-        if markups:
-            write_markups(folder / MARKUPS, markups)
+        write_documents(folder, outcome.summary, pictures, viewer)
+        _write_voxels(folder, outcome)
+        if outcome.measured is not None:
+            kept = kept_of(outcome.measured, pictures, viewer, objects, said)
+            (folder / MEASURED).write_bytes(kept_bytes(kept))
         if outcome.case is not None and not outcome.wishes.anonymous:
             (folder / CASE).write_bytes(case_toml(outcome.case, (Path.cwd() / out_dir).resolve()))
         if outcome.wishes.meshes:
@@ -120,9 +120,56 @@ def write_outcome(
         facts = _dicom(folder, objects, outcome) if objects is not None else {}
         for name, content in (also or {}).items():
             (folder / name).write_bytes(content)
-        document = report_json(outcome.summary, outputs=_listing(folder, outcome, facts))
-        _put(folder / REPORT, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        put_report(folder, outcome.summary, _listing(folder, outcome, facts))
     return out_dir / "report.html"
+
+
+def write_documents(
+    folder: Path, summary: Summary, pictures: Sequence[ReportFigure], viewer: Viewer | None
+) -> None:
+    """Write what says what a summary says: page, PDF, row and text.
+
+    Parameters
+    ----------
+    folder : Path
+        It exists.
+    summary : Summary
+        The assessed case.
+    pictures : sequence of ReportFigure
+        In order.
+    viewer : Viewer or None
+        The interactive view.
+    """
+    _put(folder / "report.html", render_html(summary, pictures, viewer))
+    (folder / PDF).write_bytes(pdf_bytes(summary, pictures))
+    write_row(folder, summary)
+    _put(folder / "summary.txt", summary_text(summary))
+
+
+def put_report(folder: Path, summary: Summary, outputs: Sequence[Mapping[str, Any]]) -> None:
+    """Write report.json, the last file of a result: it lists all others.
+
+    Parameters
+    ----------
+    folder : Path
+        Complete but for it.
+    summary : Summary
+        The assessed case.
+    outputs : sequence of mapping
+        The files in it.
+    """
+    document = report_json(summary, outputs=outputs)
+    _put(folder / REPORT, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _write_voxels(folder: Path, outcome: Outcome) -> None:
+    """Write the partition and what else a later scan is held against."""
+    write_label_map(folder / PARTITION, partition_on_scan(outcome))
+    write_keepsake(folder, outcome.liver)
+    carried = outcome.carried.drawn if outcome.carried is not None else None
+    markups = plan_markups(carried or outcome.partition.plan)
+    if markups:
+        write_markups(folder / MARKUPS, markups)
 
 
 def _put(path: Path, text: str) -> None:
@@ -154,9 +201,8 @@ def partition_on_scan(outcome: Outcome) -> LabelMap:
 
 def _dicom(folder: Path, objects: DicomOut, outcome: Outcome) -> dict[str, dict[str, Any]]:
     pdf = folder / PDF
-    title = f"Liver volumetry of {outcome.summary.case_id}"
     content = pdf.read_bytes() if pdf.exists() else None
-    return write_dicom(objects, folder / DICOM, pdf=content, title=title)
+    return write_dicom(objects, folder / DICOM, pdf=content, title=document_title(outcome.summary))
 
 
 def _listing(folder: Path, outcome: Outcome, facts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -68,18 +68,7 @@ def _figures(scene: Scene, summary: Summary) -> Iterator[ReportFigure]:
     cut = margin_maps(scene.liver, scene.partition)
     if cut is not None:
         yield cut
-    steps = charts.ladders(summary)
-    if steps:
-        yield ReportFigure(
-            "thresholds",
-            FigureKind.LADDER,
-            "Ladder of thresholds",
-            "Each index (black line, blue band: 95 % interval) over the thresholds of the rules made for it. "
-            "A rule stands only under the denominator it was published with.",
-            "; ".join(_ladder_words(summary)),
-            canvas.picture_of(charts.ladder(steps)),
-        )
-    yield from _forecast(summary)
+    yield from charts_by_rules(summary)
     segments = summary.volumes.segments
     if segments:
         words = (
@@ -93,6 +82,37 @@ def _figures(scene: Scene, summary: Summary) -> Iterator[ReportFigure]:
             "; ".join(words),
             canvas.picture_of(charts.segment_bars(segments)),
         )
+
+
+BY_RULES = (FigureKind.LADDER, FigureKind.FORECAST)
+"""Kinds of figures that show rules or what depends on them; all others show what was measured."""
+
+
+def charts_by_rules(summary: Summary) -> Iterator[ReportFigure]:
+    """Draw the figures that depend on rules and patient facts.
+
+    Parameters
+    ----------
+    summary : Summary
+        The assessed case.
+
+    Yields
+    ------
+    ReportFigure
+        The ladder of thresholds and the forecast, as far as there is something to show.
+    """
+    steps = charts.ladders(summary)
+    if steps:
+        yield ReportFigure(
+            "thresholds",
+            FigureKind.LADDER,
+            "Ladder of thresholds",
+            "Each index (black line, blue band: 95 % interval) over the thresholds of the rules made for it. "
+            "A rule stands only under the denominator it was published with.",
+            "; ".join(_ladder_words(summary)),
+            canvas.picture_of(charts.ladder(steps)),
+        )
+    yield from _forecast(summary)
 
 
 def _forecast(summary: Summary) -> Iterator[ReportFigure]:

@@ -9,7 +9,7 @@ import json
 import struct
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -32,6 +32,27 @@ FACES, VERTICES, COLOURS = 1, 2, 4
 RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
+DATA_OPENS: Final = '<script type="application/json" id="viewer-data">'
+DATA_CLOSES: Final = "</script>"
+"""What stands around the data in a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A surface in the list of what can be shown.
+
+    Parameters
+    ----------
+    name : str
+        For people.
+    colour : str
+        "#rrggbb".
+    """
+
+    name: str
+    colour: str
+
+
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """What a page embeds to show a scene.
@@ -42,15 +63,15 @@ class Viewer:
         JSON that holds no character with a meaning in HTML.
     scripts : tuple of str
         To be run in order.
-    surfaces : tuple of Surface3D
-        For the list of what can be shown.
+    surfaces : tuple of Listed
+        What can be shown.
     margins : tuple of (str, str)
         Colours of the cut and their words; empty if it has but one.
     """
 
     data: str = field(repr=False)
     scripts: tuple[str, ...] = field(repr=False)
-    surfaces: tuple[Surface3D, ...] = field(repr=False)
+    surfaces: tuple[Listed, ...] = field(repr=False)
     margins: tuple[tuple[str, str], ...]
 
     @property
@@ -97,11 +118,35 @@ def viewer_of(scene: Scene3D) -> Viewer:
             for surface in scene.surfaces
         ],
     }
-    static = files("flr_volumetry.report").joinpath("static")
-    scripts = tuple(static.joinpath(name).read_text(encoding="utf-8") for name in (NIIVUE, VIEWER))
     shown = json.dumps(data, ensure_ascii=True).translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&"})
     words = tuple((colour, said) for _, colour, said in MARGIN_COLOURS) if cut else ()
-    return Viewer(shown, scripts, scene.surfaces, words)
+    return Viewer(shown, scripts(), tuple(Listed(s.name, s.colour) for s in scene.surfaces), words)
+
+
+def scripts() -> tuple[str, ...]:
+    """Return the scripts that show a scene, in order."""
+    static = files("flr_volumetry.report").joinpath("static")
+    return tuple(static.joinpath(name).read_text(encoding="utf-8") for name in (NIIVUE, VIEWER))
+
+
+def data_in(page: str) -> str | None:
+    """Return the data of the view that a page embeds; None if it has none.
+
+    Parameters
+    ----------
+    page : str
+        As `flr_volumetry.report.render_html` returned it.
+
+    Returns
+    -------
+    str or None
+        JSON, as `Viewer.data` has it.
+    """
+    start = page.find(DATA_OPENS)
+    if start < 0:
+        return None
+    start += len(DATA_OPENS)
+    return page[start : page.index(DATA_CLOSES, start)]
 
 
 def nifti_bytes(voxels: npt.NDArray[np.uint8], grid: Grid) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flr_volumetry.app.case import make_case
-from flr_volumetry.app.functional_map import tissue_of
+from flr_volumetry.app.functional_map import tissue_of, with_spleen
 from flr_volumetry.assessment.plausibility import Phase, patient_caveats, tissue_caveats
 from flr_volumetry.images import Image, Source
 from flr_volumetry.volumetry.liver_function import LiverFunction
@@ -32,7 +32,7 @@ def scanned(hu, *, phase=None, modality="CT", spleen_hu=None):
     liver = dataclasses.replace(liver, image=Image(liver.grid, values, Source(modality=modality)))
     image = {"path": "ct"} if phase is None else {"path": "ct", "phase": phase}
     patient = Patient(function=LiverFunction(spleen_hu=spleen_hu))
-    return tissue_of(make_case({**CASE, "image": image}), liver, patient)
+    return with_spleen(tissue_of(make_case({**CASE, "image": image}), liver), patient)
 
 
 def test_without_a_phase_or_on_mr_nothing_is_read_from_the_numbers():

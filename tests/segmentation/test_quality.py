@@ -170,7 +170,7 @@ def _plain():
 
 
 def test_an_outline_that_is_expected_to_be_off_widens_the_intervals_and_a_good_one_does_not_narrow_them():
-    from flr_volumetry.app.run import widened
+    from flr_volumetry.app.measured import widened
     from flr_volumetry.segmentation import Quality
     from flr_volumetry.volumetry.uncertainty import DrawingErrors
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flr_volumetry.app.measured import count, judge
 from flr_volumetry.app.review.numbers import Spread, finding_rows
-from flr_volumetry.app.run import judge
 from flr_volumetry.report import wording
 from flr_volumetry.report.scene import onto, upright_grid
 from flr_volumetry.resection import resect
@@ -62,10 +62,9 @@ def settle(opened: Opened, plan: ResectionPlan) -> Settled:
     """
     ready, liver = opened.ready, opened.ready.liver
     partition = resect(liver, plan, surfaces=ready.surfaces)
-    judged = judge(
-        opened.case, liver, partition, opened.protocols, quality=opened.quality, surfaces=ready.surfaces
-    )
-    volumes, errors, assessment = judged.volumes, judged.errors, judged.assessment
+    counted, _ = count(opened.case, liver, partition, quality=opened.quality, surfaces=ready.surfaces)
+    judged = judge(opened.case, counted, partition.plan, opened.protocols)
+    volumes, errors, assessment = counted.volumes, judged.errors, judged.assessment
     flr = next(i for i in assessment.indices if i.key == "flr")
     facts: dict[str, Any] = {
         "intervals": {n: errors.interval(n, getattr(volumes, n)) for n in SHOWN if n in errors.names},
@@ -74,7 +73,7 @@ def settle(opened: Opened, plan: ResectionPlan) -> Settled:
         "flr_interval": flr.interval,
         "findings": finding_rows(assessment.findings),
         "conclusion": list(assessment.conclusion),
-        "consequences": [list(row) for row in wording.consequence_rows(judged.consequences)],
+        "consequences": [list(row) for row in wording.consequence_rows(counted.consequences)],
         "caveats": [c.message for c in dict.fromkeys((*partition.caveats, *volumes.caveats))],
     }
     labels = onto(np.asarray(partition.labels), liver.grid, upright_grid(liver.grid), order=0)

@@ -7,6 +7,7 @@ made of the attributes that images need to be referred to, so that what is not l
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -158,6 +159,29 @@ def marked(dataset: Any, source: SourceScan) -> Any:
             # Set by value, so that text is written anew in the object's own character set.
             setattr(dataset, name, source.first[name].value)
     if source.first.get("LongitudinalTemporalInformationModified") == REMOVED:
+        _without_dates(dataset)
+    return dataset
+
+
+def renewed(dataset: Any) -> Any:
+    """Give an object whose content changed new identifiers and the present time.
+
+    Parameters
+    ----------
+    dataset : pydicom.Dataset
+        Made here before; it is changed.
+
+    Returns
+    -------
+    pydicom.Dataset
+        The same object, in a series of its own; without a time where those of its study were removed.
+    """
+    now = dt.datetime.now(dt.UTC).astimezone()
+    dataset.SOPInstanceUID, dataset.SeriesInstanceUID = new_uid(), new_uid()
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.InstanceCreationDate = dataset.ContentDate = now.strftime("%Y%m%d")
+    dataset.InstanceCreationTime = dataset.ContentTime = now.strftime("%H%M%S")
+    if dataset.get("LongitudinalTemporalInformationModified") == REMOVED:
         _without_dates(dataset)
     return dataset
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from flr_volumetry.io.derived.identity import marked, with_private_scheme
+from flr_volumetry.io.derived.identity import marked, renewed, with_private_scheme
 from flr_volumetry.io.derived.segments import MANUFACTURER, Coded, SegmentObject, lacking, new_series
 from flr_volumetry.io.derived.source import quietly
 from flr_volumetry.io.derived.uids import new_uid
@@ -132,23 +133,12 @@ def measurement_report(
     """
     import highdicom as hd
 
-    modality = str(source.first.get("Modality"))
-    device = hd.sr.DeviceObserverIdentifyingAttributes(
-        uid=new_uid(), name=maker.name, manufacturer_name=MANUFACTURER, model_name=maker.name
-    )
     try:
-        report = hd.sr.MeasurementReport(
-            observation_context=hd.sr.ObservationContext(
-                observer_device_context=hd.sr.ObserverContext(_code("121007", "Device"), device)
-            ),
-            procedure_reported=_PROCEDURES.get(modality, _PROCEDURES["CT"]).concept(),
-            imaging_measurements=[_group(source, one, maker) for one in groups],
-            title=_code("126000", "Imaging Measurement Report"),
-        )
+        content = _content(source, groups, maker)
         with quietly():
             made = hd.sr.Comprehensive3DSR(
                 evidence=_evidence(source, groups),
-                content=report[0],
+                content=content,
                 sop_instance_uid=new_uid(),
                 instance_number=1,
                 is_complete=True,
@@ -161,6 +151,62 @@ def measurement_report(
     made.ManufacturerModelName = maker.name
     made.SoftwareVersions = maker.version
     return marked(with_private_scheme(made), source)
+
+
+def renewed_report(earlier: Any, source: SourceScan, groups: Sequence[Group], *, maker: Maker) -> Any:
+    """Say other numbers in a structured report of the same images and segmentations.
+
+    Patient, study and evidence are those of the earlier report, so that no header is needed.
+
+    Parameters
+    ----------
+    earlier : pydicom.Dataset
+        As `measurement_report` made it.
+    source : SourceScan
+        The images, of which identifiers are enough.
+    groups : sequence of Group
+        In order; they refer to the segmentations that the earlier report refers to.
+    maker : Maker
+        What measured.
+
+    Returns
+    -------
+    pydicom.Dataset
+        Another object in a series of its own.
+
+    Raises
+    ------
+    OutputError
+        If the groups cannot be written.
+    """
+    made = copy.deepcopy(earlier)
+    try:
+        content = _content(source, groups, maker)
+    except Exception as error:
+        raise lacking(source, "structured report", error) from error
+    for element in content:
+        made[element.tag] = element
+    made.SoftwareVersions = maker.version
+    return renewed(made)
+
+
+def _content(source: SourceScan, groups: Sequence[Group], maker: Maker) -> Any:
+    """Return the document tree of a structured report."""
+    import highdicom as hd
+
+    modality = str(source.first.get("Modality"))
+    device = hd.sr.DeviceObserverIdentifyingAttributes(
+        uid=new_uid(), name=maker.name, manufacturer_name=MANUFACTURER, model_name=maker.name
+    )
+    report = hd.sr.MeasurementReport(
+        observation_context=hd.sr.ObservationContext(
+            observer_device_context=hd.sr.ObserverContext(_code("121007", "Device"), device)
+        ),
+        procedure_reported=_PROCEDURES.get(modality, _PROCEDURES["CT"]).concept(),
+        imaging_measurements=[_group(source, one, maker) for one in groups],
+        title=_code("126000", "Imaging Measurement Report"),
+    )
+    return report[0]
 
 
 def _code(value: str, meaning: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import io
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from flr_volumetry.io.derived.identity import marked
+from flr_volumetry.io.derived.identity import marked, renewed
 from flr_volumetry.io.derived.segments import (
     LABEL_CHARACTERS,
     MANUFACTURER,
@@ -173,6 +174,32 @@ def document_object(source: SourceScan, pdf: bytes, *, title: str, maker: Maker,
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     made.file_meta.TransferSyntaxUID = EXPLICIT_LITTLE
     return marked(made, source)
+
+
+def renewed_document(earlier: Any, pdf: bytes, *, title: str, maker: Maker) -> Any:
+    """Put another PDF into an encapsulated document, in a series of its own.
+
+    Parameters
+    ----------
+    earlier : pydicom.Dataset
+        As `document_object` made it.
+    pdf : bytes
+        A PDF file.
+    title : str
+        Of the document.
+    maker : Maker
+        What wrote it.
+
+    Returns
+    -------
+    pydicom.Dataset
+        Another object of the same patient and study.
+    """
+    made = copy.deepcopy(earlier)
+    made.EncapsulatedDocument, made.DocumentTitle = pdf, title[:1024]
+    made.EncapsulatedDocumentLength = len(pdf)
+    made.SoftwareVersions = maker.version
+    return renewed(made)
 
 
 def _concept() -> Any:
