@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flr_volumetry.anatomy import Structure
 from flr_volumetry.app.measured import Counted, Measured
-from flr_volumetry.app.program import measuring_program, package_version
+from flr_volumetry.app.program import OTHERWISE, measuring_program, package_version
 from flr_volumetry.app.values_json import Codec
 from flr_volumetry.assessment.model import InputFile, ScanFacts
 from flr_volumetry.assessment.plausibility import Phase, Tissue
@@ -59,8 +59,6 @@ if TYPE_CHECKING:
 MEASURED: Final = "measured.json"
 SCHEMA: Final = 1
 """Of this file; a file of another one is not read."""
-OTHERWISE: Final = "measured_otherwise"
-"""The reason code of what cannot be judged again, only run again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 MADE_OF: Final = frozenset({".py", ".toml", ".j2", ".json", ".js", ".css", ".typ"})
+OTHERWISE: Final = "measured_otherwise"
+"""The reason code of what cannot be judged again, only run again."""
 RULES: Final = "assessment"
 """The room of rules and protocols. Nothing that is measured depends on it."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.anatomy import ROMAN
@@ -139,8 +140,9 @@ def render_html(summary: Summary, figures: Sequence[ReportFigure] = (), viewer: 
     )
 
 
+@cache
 def environment() -> Environment:
-    """Return the templates of all pages; texts are escaped and cleaned."""
+    """Return the templates of all pages, compiled once a process; texts are escaped and cleaned."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

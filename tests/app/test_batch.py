@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flr_volumetry.app.batch import engine
+from flr_volumetry.app import prepare
+from flr_volumetry.app.batch import engine, sharing
 from flr_volumetry.app.batch.cohort import Job, read_cohort
 from flr_volumetry.app.batch.engine import ClusterSettings, run_cohort
 from flr_volumetry.app.batch.state import FAILED, Known, key_of, known_of, made_from, remember, state_file
@@ -86,7 +87,7 @@ def flr_batch(*args, expect=0, **more):
         [sys.executable, "-m", "flr_volumetry", "batch", *map(str, args)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=more.pop("timeout", 300),
         check=False,
         **more,
     )
@@ -378,7 +379,7 @@ def test_a_damaged_state_is_looked_at_anew(tmp_path):
     for text in ("", "{}", '{"files": 3}', "[]"):
         state_file(tmp_path, job).write_text(text)
         assert known_of(tmp_path, job) is None
-    assert made_from(tmp_path, job) == ""
+    assert made_from(tmp_path, job) is None
 
 
 def test_an_edited_result_is_not_thrown_away(cohort):
@@ -472,3 +473,27 @@ def test_the_state_file_is_json(tmp_path):
     (job,) = jobs_called("a/b")
     remember(tmp_path, job, Known("failed", "x", "why \udcff"))
     assert json.loads(state_file(tmp_path, job).read_text())["reason"] == "x"
+
+
+def test_plans_of_one_liver_read_it_once_and_give_what_each_gives_alone(cohort, monkeypatch):
+    """Two plans for two patients: two livers are read; a changed mask is another liver."""
+    text = RECIPE.split("[[stage]]", 1)[0].replace(
+        'folders = "patients/*"', 'folders = "patients/p[01]"\nhepatectomies = ["right_hepatectomy", "seg_6"]'
+    )
+    jobs = read_cohort(write(cohort / "plans.toml", text))
+    read, real = [], prepare.prepare
+    monkeypatch.setattr(prepare, "prepare", lambda case, tell: read.append(case.case.id) or real(case, tell))
+    assert {run_job(job, str(cohort / "out")).known.status for job in jobs} == {"done"}
+    assert read == ["p0/right_hepatectomy", "p1/right_hepatectomy"]
+
+    sharing._at_hand.clear()
+    run_job(jobs[3], str(cohort / "alone"))
+    assert read[2:] == ["p1/seg_6"]
+    one, other = (cohort / out / "cases" / "p1" / "seg_6" for out in ("out", "alone"))
+    for name in ("measured.json", "partition.nii.gz", "figures/plan.png"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    key = key_of(jobs[3], None)[0]
+    assert sharing.liver_key(jobs[3], key) == sharing.liver_key(jobs[2], key)
+    assert sharing.liver_key(jobs[3], replace(key, inputs="x")) != sharing.liver_key(jobs[3], key)
+    drawn = {"kind": "surface", "file": "cut.stl"}
+    assert sharing.liver_key(replace(jobs[3], data={"stage": [{"resections": [drawn]}]}), key) == ""

@@ -1,88 +1,162 @@
-"""A cohort killed at ten random moments against one left alone; a full disk; two hosts, one cut off."""
+"""Cohorts killed at ten random moments against ones left alone; a full disk, a lost host, throughput."""
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.app.test_batch import RECIPE, begun_again, draw_patient, facts, flr_batch
+from tests.app.test_batch import begun_again, draw_patient, facts, flr_batch, table
 
 CASES = int(os.environ.get("FLR_BATCH_CASES", "200"))
+LIVERS = os.environ.get("FLR_BATCH_LIVERS", "*")
+"""Pattern of the livers that all named hepatectomies are run on; a narrower one for a first go."""
 KILLS = 10
+CORRUPT, HUNGRY = 1, 2
+STARTING_S = 6
+ONE_RESULT = 8e6
+"""A disk with less than this free, bytes, takes no further case."""
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def patients(tmp_path_factory):
+    """Phantoms in a table: the second is cut short, the third takes more memory than its worker has."""
     root = tmp_path_factory.mktemp("cohort")
+    lines = ["id,masks.liver,masks.segments,hepatectomy"]
     for seed in range(CASES):
-        draw_patient(root / "patients" / f"p{seed:03d}", seed)
-    (root / "recipe.toml").write_text(RECIPE)
+        name = f"p{seed:03d}"
+        draw_patient(root / "patients" / name, seed)
+        liver = f"patients/{name}/liver.{'nrrd' if seed == HUNGRY else 'nii.gz'}"
+        lines.append(f"{name},{liver},patients/{name}/segments.nii.gz,right_hepatectomy")
+    corrupt = root / "patients" / f"p{CORRUPT:03d}" / "liver.nii.gz"
+    corrupt.write_bytes(corrupt.read_bytes()[: corrupt.stat().st_size // 2])
+    write_hungry(root / "patients" / f"p{HUNGRY:03d}" / "liver.nrrd")
+    (root / "cohort.csv").write_text("\n".join(lines) + "\n")
     return root
 
 
-@pytest.mark.evaluate
-def test_killed_at_ten_random_moments_the_result_is_that_of_an_undisturbed_run(patients, capsys):
-    """None lost, none done twice, every number and every voxel the same; a corrupt case among them."""
-    corrupt = patients / "patients" / "p001" / "liver.nii.gz"
-    whole = corrupt.read_bytes()
-    corrupt.write_bytes(whole[: len(whole) // 2])
-    args = (patients / "recipe.toml", "--workers", "2", "--out")
-    began = time.monotonic()
-    flr_batch(*args, patients / "alone", expect=3)
-    alone_s = time.monotonic() - began
+def write_hungry(path):
+    """A mask that unpacks to far more than its file shows, so that its need cannot be foreseen."""
+    side = 1200
+    head = (
+        "NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\n"
+        f"sizes: {side} {side} {side}\nspace directions: (0.3,0,0) (0,0.3,0) (0,0,0.3)\n"
+        "space origin: (0,0,0)\nkinds: domain domain domain\nencoding: gzip\n\n"
+    )
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    plane = bytearray(side * side)
+    plane[side * 500 : side * 700] = b"\1" * (side * 200)
+    with path.open("wb") as file:
+        file.write(head.encode())
+        for number in range(side):
+            file.write(packer.compress(bytes(plane) if 400 < number < 800 else bytes(side * side)))
+        file.write(packer.flush())
 
-    moments, out = random.Random(0), patients / "killed"
-    for _ in range(KILLS):
+
+@contextmanager
+def disk(folder, size):
+    """A small disk in memory; None where this user may not mount one."""
+    folder.mkdir()
+    asked = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if subprocess.run(asked, check=False, capture_output=True).returncode:
+        yield None
+        return
+    try:
+        yield lambda larger: subprocess.run(
+            ["mount", "-o", f"remount,size={larger}", str(folder)], check=True
+        )
+    finally:
+        subprocess.run(["umount", str(folder)], check=False)
+
+
+def killed_at_random(args, out, seconds, before=lambda _: None):
+    """Run a cohort, kill command and workers at ten random moments, and take it up each time."""
+    moments = random.Random(0)
+    for number in range(KILLS):
+        before(number)
         with subprocess.Popen(
-            [sys.executable, "-m", "flr_volumetry", "batch", *map(str, args), str(out)],
+            [sys.executable, "-m", "flr_volumetry", "batch", *map(str, args), "--out", str(out)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         ) as process:
-            time.sleep(3 + moments.uniform(0, alone_s / KILLS))
+            time.sleep(STARTING_S + moments.uniform(0, max(seconds, 100) / KILLS))
             os.killpg(process.pid, signal.SIGKILL)
-    last = flr_batch(*args, out, expect=3)
 
-    assert facts(out) == facts(patients / "alone")
-    assert len(facts(out)) == CASES - 1
-    for folder in sorted((patients / "alone" / "cases").iterdir()):
-        other = out / "cases" / folder.name
-        assert (folder / "partition.nii.gz").read_bytes() == (other / "partition.nii.gz").read_bytes()
-    (out / "logs" / "p001.log").unlink()
-    assert begun_again(out) == []
-    corrupt.write_bytes(whole)
-    pace = 60 * CASES / alone_s
-    with capsys.disabled():
-        print(f"\n{CASES} cases, undisturbed {alone_s:.0f} s ({pace:.1f} a minute); {last.stdout}")
+
+def require_same(alone, killed):
+    """Every number in full and every voxel the same, nothing lost, nothing begun after it was done."""
+    assert facts(killed) == facts(alone)
+    folders = sorted(p.parent for p in (alone / "cases").rglob("report.json"))
+    assert len(folders) == len(facts(alone))
+    for folder in folders:
+        other = killed / folder.relative_to(alone)
+        for name in ("partition.nii.gz", "measured.json"):
+            assert (folder / name).read_bytes() == (other / name).read_bytes()
+    assert begun_again(killed) == []
+    assert list((killed / "cases").rglob(".*partial*")) == []
 
 
 @pytest.mark.evaluate
-def test_a_full_disk_is_said_and_the_rest_is_done_when_there_is_room(patients, tmp_path):
-    """A small disk (needs the right to mount): cases fail with its reason; with room they are done."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], check=False)
-    if mounted.returncode:
-        pytest.skip("this user may not mount a disk")
-    few = tmp_path / "few"
-    (few / "patients").mkdir(parents=True)
-    for number in range(6):
-        name = f"patients/p{number:03d}"
-        (few / name).symlink_to(patients / name)
-    (few / "recipe.toml").write_text(RECIPE)
-    try:
-        found = flr_batch(few / "recipe.toml", "--out", disk / "out", expect=None)
-        assert "disk_full" in found.stdout + found.stderr
-        assert "Traceback" not in found.stderr
-        assert found.returncode in (1, 3)
-        subprocess.run(["mount", "-o", "remount,size=400m", str(disk)], check=True)
-        assert "0 failed" in flr_batch(few / "recipe.toml", "--out", disk / "out").stdout
-        assert begun_again(disk / "out") == []
-    finally:
-        subprocess.run(["umount", str(disk)], check=False)
+def test_killed_at_ten_random_moments_the_result_is_that_of_an_undisturbed_run(patients, capsys):
+    """None lost, none done twice; a corrupt case, one out of memory and a full disk among them."""
+    args = (patients / "cohort.csv", "--workers", "2", "--memory", "900M")
+    began = time.monotonic()
+    flr_batch(*args, "--out", patients / "alone", expect=3, timeout=7200)
+    alone_s = time.monotonic() - began
+    with disk(patients / "small", "16m") as enlarge:
+        out = patients / "small" / "killed"
+
+        def before(number):
+            if number == KILLS // 2 and enlarge is not None:
+                assert shutil.disk_usage(out).free < ONE_RESULT
+                enlarge("4g")
+
+        killed_at_random(args, out, alone_s, before)
+        last = flr_batch(*args, "--out", out, expect=3, timeout=7200)
+        found = {row["case"]: row for row in table(out / "cases.csv")}
+        for number, reason in ((CORRUPT, None), (HUNGRY, "worker_lost")):
+            name = f"p{number:03d}"
+            row = found.pop(name)
+            assert row["status"] == "failed"
+            assert reason is None or (row["reason"], row["tries"]) == (reason, "3")
+            for place in (patients / "alone", out):
+                (place / "logs" / f"{name}.log").unlink()
+        assert {row["status"] for row in found.values()} == {"done"}
+        require_same(patients / "alone", out)
+        assert len(facts(out)) == CASES - 2
+    pace = 60 * CASES / alone_s
+    with capsys.disabled():
+        print(f"\n{CASES} cases, undisturbed {alone_s:.0f} s ({pace:.1f} a minute); last: {last.stdout}")
+
+
+@pytest.mark.evaluate
+def test_every_named_hepatectomy_on_every_liver_killed_at_ten_random_moments(real_data, tmp_path, capsys):
+    """The 14 livers with Couinaud segments, all named hepatectomies (FLR_BATCH_LIVERS narrows it)."""
+    data = real_data / "couinaud"
+    text = (ROOT / "pipelines" / "cohorts" / "couinaud.toml").read_text()
+    recipe = tmp_path / "couinaud.toml"
+    recipe.write_text(text.replace('folders = "*"', f'folders = "{LIVERS}"'))
+    args = (recipe, "--root", data, "--workers", "2")
+    began = time.monotonic()
+    first = flr_batch(*args, "--out", tmp_path / "alone", expect=None, timeout=7200)
+    alone_s = time.monotonic() - began
+    killed_at_random(args, tmp_path / "killed", alone_s)
+    last = flr_batch(*args, "--out", tmp_path / "killed", expect=None, timeout=7200)
+    for place in ("alone", "killed"):
+        for log in (tmp_path / place / "logs").rglob("*.log"):
+            if " failed [" in log.read_text():
+                log.unlink()
+    require_same(tmp_path / "alone", tmp_path / "killed")
+    with capsys.disabled():
+        print(f"\nundisturbed {alone_s:.0f} s: {first.stdout}\nafter ten kills: {last.stdout}")

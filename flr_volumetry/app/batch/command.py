@@ -66,12 +66,21 @@ class Memory(click.ParamType[float]):
 @click.option(
     "--scheduler", default="", metavar="ADDRESS", help="A dask scheduler that is there, tcp://host:8786."
 )
+@click.option(
+    "--rules-only",
+    is_flag=True,
+    help="Judge what earlier runs measured by the protocols and patient facts of now; no image is opened.",
+)
 def batch(cohort: Path, out_dir: Path, root: Path | None, **asked: Any) -> None:
     r"""Run a cohort: a folder of case files, a CSV table, or a recipe with a [cohort] table.
 
     Each case has its own folder below OUT/cases. Run again, only cases whose files, plan, protocols or
     program changed, and those that failed, are run; a run that was killed is taken up where it was. A
     case that fails stops no other.
+
+    With --rules-only, reports and tables of done cases are made anew from what was measured, where only
+    protocols, [patient], [function], [attested] or relative errors changed; images and masks may be gone. A
+    case whose plan or inputs changed fails as measured_otherwise, and keeps its earlier result.
 
     Standard output carries the summary. OUT holds cases.csv (what became of each), cohort.csv and
     cohort.parquet (one row for each case and plan), and cohort.html.
@@ -84,6 +93,7 @@ def batch(cohort: Path, out_dir: Path, root: Path | None, **asked: Any) -> None:
     """
     from flr_volumetry.app.batch.cohort import read_cohort
     from flr_volumetry.app.batch.engine import ClusterSettings, run_cohort
+    from flr_volumetry.app.batch.work import BASE_BYTES, judge_job
 
     with refusing():
         jobs = read_cohort(cohort, root=root)
@@ -101,7 +111,11 @@ def batch(cohort: Path, out_dir: Path, root: Path | None, **asked: Any) -> None:
                 shown(result)
                 tables.add(result)
 
-            results = run_cohort(jobs, out_dir, settings, tell=tell)
+            # What was measured is small, however large the scan was, which may be gone.
+            how: dict[str, Any] = (
+                {"work": judge_job, "needed": lambda _: BASE_BYTES} if asked["rules_only"] else {}
+            )
+            results = run_cohort(jobs, out_dir, settings, tell=tell, **how)
             tables.finish(results, title=cohort.stem)
     click.echo(_summary(results, time.monotonic() - began, out_dir), nl=False)
     done = sum(result.known.status != "failed" for result in results)

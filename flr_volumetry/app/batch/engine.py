@@ -11,8 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flr_volumetry.app.batch.state import FAILED, LOGS, Known, known_of, package_version, remember
+from flr_volumetry.app.batch.state import FAILED, LOGS, Known, known_of, remember
 from flr_volumetry.app.batch.work import TRANSIENT, Result, needed_bytes, run_job
+from flr_volumetry.app.program import package_version
 from flr_volumetry.errors import OutputError
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def run_cohort(
     *,
     tell: Callable[[Result], None] = lambda _: None,
     work: Work = run_job,
+    needed: Callable[[Job], float] | None = None,
 ) -> list[Result]:
     """Run all cases of a cohort that are not done yet.
 
@@ -103,6 +105,8 @@ def run_cohort(
         Called with each result as it comes.
     work : callable
         What a worker does with a case: of the job, the folder and the number of the try.
+    needed : callable or None
+        How much memory a case takes, bytes; by default as its inputs are large.
 
     Returns
     -------
@@ -127,7 +131,8 @@ def run_cohort(
         tell(result)
 
     limit = float("inf") if settings.scheduler else settings.limit()
-    fits = {job.name: job.problem != "" or needed_bytes(job) <= limit for job in jobs}
+    takes = needed or needed_bytes
+    fits = {job.name: job.problem != "" or takes(job) <= limit for job in jobs}
     large = [job for job in jobs if not fits[job.name]]
     few = [job for job in jobs if fits[job.name]]
     if few:

@@ -11,15 +11,15 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flr_volumetry.errors import UnreadableError
+from flr_volumetry.app.program import OTHERWISE, measuring_program, package_version
+from flr_volumetry.errors import CaseError, UnreadableError
 from flr_volumetry.io.writing import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from flr_volumetry.app.batch.cohort import Job
 
@@ -27,6 +27,11 @@ CASES, STATE, LOGS = "cases", "state", "logs"
 KEY_FILE = "batch.json"
 DONE, KEPT, FAILED = "done", "kept", "failed"
 CHUNK = 1 << 22
+RULE_TABLES = ("patient", "attested", "assessment")
+"""Tables of a case file that nothing measured depends on."""
+RULE_KEYS = {"uncertainty": ("remnant_relative_sd", "liver_relative_sd")}
+MEASURED_KEYS = {"function": ("map", "map_kind", "map_background")}
+"""Keys of the others: those that nothing depends on, and those that alone something does."""
 Stamp = tuple[int, int, str]
 
 
@@ -43,7 +48,7 @@ class Known:
     message : str
         And what was wrong.
     key : str
-        SHA-256 of all that the result depends on.
+        SHA-256 of all that the result depends on (`Key.whole`).
     seconds : float
         That it took, the last try only.
     tries : int
@@ -125,16 +130,51 @@ def put(path: Path, content: str | bytes) -> None:
     write_atomically(path, [raw])
 
 
-def made_from(out_dir: Path, job: Job) -> str:
-    """Return the key that a finished result was made from; empty if there is none."""
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a result depends on, as digests.
+
+    Parameters
+    ----------
+    case, inputs, program : str
+        Of the part of the case file that is measured, of the files it names, and of the program but its
+        rules.
+    rules : str
+        Of patient, tests, what is attested, protocols, and the program's own rules.
+    """
+
+    case: str
+    inputs: str
+    program: str
+    rules: str
+
+    @property
+    def measured(self) -> tuple[str, str, str]:
+        """All but the rules."""
+        return self.case, self.inputs, self.program
+
+    @property
+    def whole(self) -> str:
+        """One digest of all of it."""
+        return _digest([*self.measured, self.rules])
+
+    def note(self, job: Job) -> bytes:
+        """Return the file that a result carries."""
+        said = {"key": self.whole, "case": job.folder, "made_from": asdict(self)}
+        return (json.dumps(said, indent=1, ensure_ascii=True) + "\n").encode("ascii")
+
+
+def made_from(out_dir: Path, job: Job) -> Key | None:
+    """Return the key that a finished result was made from; None if there is none."""
     try:
         data = json.loads((out_dir / CASES / job.folder / KEY_FILE).read_text(encoding="utf-8"))
-        return str(data["key"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        found = Key(**{name: str(value) for name, value in data["made_from"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return found if found.whole == data["key"] else None
 
 
-def key_of(job: Job, before: Known | None) -> tuple[str, dict[str, Stamp]]:
+def key_of(job: Job, before: Known | None) -> tuple[Key, dict[str, Stamp]]:
     """Digest all that a result depends on: the case, its inputs, its protocols, this version.
 
     Parameters
@@ -146,8 +186,8 @@ def key_of(job: Job, before: Known | None) -> tuple[str, dict[str, Stamp]]:
 
     Returns
     -------
-    str
-        SHA-256.
+    Key
+        SHA-256 of each part.
     dict
         Of each input its size, time and SHA-256.
 
@@ -157,19 +197,104 @@ def key_of(job: Job, before: Known | None) -> tuple[str, dict[str, Stamp]]:
         If an input cannot be read.
     """
     earlier = before.files if before is not None else {}
-    files: dict[str, Stamp] = {}
-    named: dict[str, str] = {}
-    for path in input_files(job):
-        name = str(path)
-        files[name] = _stamp(path, earlier.get(name))
-        named[os.path.relpath(name, job.root)] = files[name][2]
-    whole = {"version": package_version(), "case": job.data, "inputs": named}
-    raw = json.dumps(whole, sort_keys=True, default=str).encode("utf-8", "backslashreplace")
-    return hashlib.sha256(raw).hexdigest(), files
+    measured, rules = parts_of(job.data)
+    inputs = _stamped(job, measured, earlier)
+    return _key(job, measured, rules, inputs, _stamped(job, rules, earlier)), inputs
+
+
+def key_again(job: Job, before: Known | None) -> tuple[Key, dict[str, Stamp]]:
+    """Digest all that a result depends on, without opening an input of what was measured.
+
+    Parameters
+    ----------
+    job : Job
+        The case.
+    before : Known or None
+        What an earlier run knew of its inputs. Those that are gone are taken as they were.
+
+    Returns
+    -------
+    tuple of Key and dict
+        As `key_of` gives it, if nothing was changed.
+
+    Raises
+    ------
+    CaseError
+        If an input changed by size or time, or nothing is known of it ("measured_otherwise").
+    """
+    measured, rules = parts_of(job.data)
+    known = before.files if before is not None else {}
+    for path in _named_files(job, measured):
+        stamp = known.get(str(path))
+        status = path.stat()
+        if stamp is None or stamp[:2] != (status.st_size, status.st_mtime_ns):
+            raise CaseError(
+                f"{path} is not as it was when the case was measured, or nothing is known of that; run the "
+                "case without --rules-only.",
+                reason=OTHERWISE,
+            )
+    return _key(job, measured, rules, known, _stamped(job, rules, {})), known
+
+
+def parts_of(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide a case file into what is measured and what it is judged by.
+
+    Parameters
+    ----------
+    data : mapping
+        The contents of a case file.
+
+    Returns
+    -------
+    measured, rules : dict
+        Every key in one of them.
+    """
+    measured, rules = {}, {}
+    for table, content in data.items():
+        if table in RULE_TABLES:
+            rules[table] = content
+        elif table in RULE_KEYS and isinstance(content, dict):
+            rules[table] = {k: v for k, v in content.items() if k in RULE_KEYS[table]}
+            measured[table] = {k: v for k, v in content.items() if k not in RULE_KEYS[table]}
+        elif table in MEASURED_KEYS and isinstance(content, dict):
+            measured[table] = {k: v for k, v in content.items() if k in MEASURED_KEYS[table]}
+            rules[table] = {k: v for k, v in content.items() if k not in MEASURED_KEYS[table]}
+        else:
+            measured[table] = content
+    return {k: v for k, v in measured.items() if v != {}}, rules
+
+
+def _key(
+    job: Job,
+    measured: dict[str, Any],
+    rules: dict[str, Any],
+    inputs: Mapping[str, Stamp],
+    judged_by: Mapping[str, Stamp],
+) -> Key:
+    program = measuring_program()
+    return Key(
+        _digest(measured),
+        _digest({os.path.relpath(name, job.root): stamp[2] for name, stamp in inputs.items()}),
+        program,
+        _digest([package_version(), rules, sorted((Path(n).name, s[2]) for n, s in judged_by.items())]),
+    )
+
+
+def _digest(value: Any) -> str:
+    raw = json.dumps(value, sort_keys=True, default=str).encode("utf-8", "backslashreplace")
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _stamped(job: Job, data: Any, earlier: Mapping[str, Stamp]) -> dict[str, Stamp]:
+    return {str(path): _stamp(path, earlier.get(str(path))) for path in _named_files(job, data)}
+
+
+def _named_files(job: Job, data: Any) -> list[Path]:
+    return sorted({path for text in _texts(data) for path in _inputs(job.root, text)})
 
 
 def input_files(job: Job) -> list[Path]:
-    """Return every file that a case file names, or that lies in a folder it names.
+    """Return every file that is measured: that a case file names, or that lies in a folder it names.
 
     Parameters
     ----------
@@ -181,27 +306,7 @@ def input_files(job: Job) -> list[Path]:
     list of Path
         In order, each once.
     """
-    return sorted({path for text in _texts(job.data) for path in _inputs(job.root, text)})
-
-
-def package_version() -> str:
-    """Version of the package; of a checkout, with a digest of its source, which changes without it."""
-    try:
-        number = version("flr-volumetry")
-    except PackageNotFoundError:
-        number = "unknown"
-    return f"{number}+{_SOURCE}"
-
-
-def _source_digest() -> str:
-    found = hashlib.sha256()
-    package = Path(__file__).parents[2]
-    for path in sorted(p for p in package.rglob("*") if p.suffix in (".py", ".toml", ".j2", ".json", ".js")):
-        found.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()[:16]
-
-
-_SOURCE = _source_digest()
+    return _named_files(job, parts_of(job.data)[0])
 
 
 def _texts(value: Any) -> Iterator[str]:

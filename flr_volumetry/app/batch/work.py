@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import platform
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from flr_volumetry.app.batch.sharing import shared
 from flr_volumetry.app.batch.state import (
     CASES,
     DONE,
@@ -19,19 +20,21 @@ from flr_volumetry.app.batch.state import (
     KEPT,
     KEY_FILE,
     LOGS,
+    Key,
     Known,
+    Stamp,
     input_files,
+    key_again,
     key_of,
     known_of,
     made_from,
     remember,
 )
 from flr_volumetry.app.case import make_case
+from flr_volumetry.app.program import OTHERWISE
 from flr_volumetry.errors import CaseError, FlrError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from flr_volumetry.app.batch.cohort import Job
 
 BASE_BYTES = 450e6
@@ -41,6 +44,8 @@ PER_SCAN_BYTE = 3.0
 TRANSIENT = ("disk_full", "out_of_memory", "system_error")
 """Reasons that may be gone at the next try."""
 ISIZE_BYTES = 4
+_Keys = Callable[["Job", "Known | None"], "tuple[Key, dict[str, Stamp]]"]
+_Act = Callable[["Job", Path, "Key", "Key | None", "_Log"], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +84,55 @@ def run_job(job: Job, out_dir: str, tries: int = 1) -> Result:
     Result
         Whatever happens: what goes wrong is the case's failure, and no one else's.
     """
-    where = Path(out_dir)
+    return _told(job, Path(out_dir), tries, key_of, _run)
+
+
+def judge_job(job: Job, out_dir: str, tries: int = 1) -> Result:
+    """Judge one case anew from what an earlier run measured, unless it was judged so already.
+
+    Parameters
+    ----------
+    job : Job
+        The case; its images and masks may be gone.
+    out_dir : str
+        Folder of the cohort.
+    tries : int
+        Which try it is.
+
+    Returns
+    -------
+    Result
+        Whatever happens; a case that was measured otherwise fails with that reason, its earlier result is
+        left as it is.
+    """
+    return _told(job, Path(out_dir), tries, key_again, _judge)
+
+
+def _told(job: Job, where: Path, tries: int, keys: _Keys, act: _Act) -> Result:
+    """Do something with a case, and keep what became of it."""
     began = time.monotonic()
     log = _Log(where / LOGS / f"{job.folder}.log")
-    files: dict[str, Any] = {}
-    key = ""
+    before = known_of(where, job)
+    known = Known(DONE, tries=tries, files=before.files if before is not None else {})
     try:
         _require_sound(job)
-        before = known_of(where, job)
-        key, files = key_of(job, before)
-        if key and made_from(where, job) == key:
-            known = before if before is not None and before.key == key else Known(DONE, key=key)
-            known = replace(known, status=KEPT, reason="", message="", key=key, files=files)
+        key, files = keys(job, before)
+        known = replace(known, key=key.whole, files=files)
+        earlier = made_from(where, job)
+        if earlier == key:
+            passed = (before.seconds, before.tries) if before is not None else (0.0, 0)
+            known = replace(known, status=KEPT, seconds=passed[0], tries=passed[1])
         else:
             log.begin(job, tries)
-            _run(job, where, key, log)
+            act(job, where, key, earlier, log)
             log.line("done")
-            known = Known(DONE, "", "", key, time.monotonic() - began, tries, files)
+            known = replace(known, seconds=time.monotonic() - began)
     except Exception as error:
         reason, message = _why(error)
         log.failed(error, reason, message)
-        known = Known(FAILED, reason, message, key, time.monotonic() - began, tries, files)
+        known = replace(
+            known, status=FAILED, reason=reason, message=message, seconds=time.monotonic() - began
+        )
     try:
         remember(where, job, replace(known, status=DONE) if known.status == KEPT else known)
     except (OSError, OutputError) as error:
@@ -113,16 +146,47 @@ def _require_sound(job: Job) -> None:
         raise CaseError(message, reason=reason)
 
 
-def _run(job: Job, out_dir: Path, key: str, log: _Log) -> None:
+def _require_measured(earlier: Key | None, key: Key) -> None:
+    if earlier is None:
+        raise CaseError(
+            "there is no earlier result to be judged again; run the case without --rules-only.",
+            reason=OTHERWISE,
+        )
+    differs = [
+        words
+        for words, one, other in (
+            ("its plan, or another part of the case file that is measured", earlier.case, key.case),
+            ("its inputs", earlier.inputs, key.inputs),
+            ("the program", earlier.program, key.program),
+        )
+        if one != other
+    ]
+    if differs:
+        raise CaseError(
+            f"the earlier result was measured otherwise: {', '.join(differs)} changed since. Run the case "
+            "without --rules-only.",
+            reason=OTHERWISE,
+        )
+
+
+def _run(job: Job, out_dir: Path, key: Key, earlier: Key | None, log: _Log) -> None:
     from flr_volumetry.app.run import run_case
     from flr_volumetry.app.write import require_writable, write_outcome
 
-    case = make_case(job.data, folder=job.root, sha256=key, where=job.where)
+    case = make_case(job.data, folder=job.root, sha256=key.whole, where=job.where)
     folder = out_dir / CASES / job.folder
     require_writable(folder)
-    outcome = run_case(case, tell=log.line)
-    note = json.dumps({"key": key, "case": job.name}, indent=1, ensure_ascii=True) + "\n"
-    write_outcome(outcome, folder, tell=log.line, also={KEY_FILE: note.encode("ascii")})
+    outcome = run_case(case, tell=log.line, preparing=shared(job, key))
+    write_outcome(outcome, folder, tell=log.line, also={KEY_FILE: key.note(job)})
+
+
+def _judge(job: Job, out_dir: Path, key: Key, earlier: Key | None, log: _Log) -> None:
+    from flr_volumetry.app.reassess import reassess
+
+    _require_measured(earlier, key)
+    case = make_case(job.data, folder=job.root, sha256=key.whole, where=job.where)
+    folder = out_dir / CASES / job.folder
+    reassess(folder, case, tell=log.line, also={KEY_FILE: key.note(job)})
 
 
 def _why(error: Exception) -> tuple[str, str]:
