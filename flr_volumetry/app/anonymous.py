@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from flr_volumetry.app.identifiers import Anonymity, Identifiers, identifiers_of, telling
+from flr_volumetry.app.measured import summary_of
 from flr_volumetry.assessment.model import Citation, InputFile, Protocol, Rule, ScanFacts
 from flr_volumetry.errors import Caveat
 from flr_volumetry.images import Source
@@ -65,11 +66,17 @@ def anonymous(outcome: Outcome, case: Case) -> Outcome:
     sex = summary.patient.sex
     identity = Identity(case.output.pseudonym or NOBODY, sex.value if sex else "")
     uids = {number: identity.uid(uid) for number, uid in summary.lesion_uids.items()}
+    measured = None
+    if outcome.measured is not None:
+        # Judged from what is kept, so that a report made anew from that says the same.
+        measured = _measured(outcome.measured, hide, uids)
+        made = summary.provenance
+        summary = summary_of(case, measured, summary.assessment.protocols, started=made.started)
     carried = outcome.carried
     return replace(
         outcome,
         summary=_summary(summary, case, hide, uids),
-        measured=_measured(outcome.measured, hide, uids) if outcome.measured is not None else None,
+        measured=measured,
         liver=_liver(liver, hide),
         partition=mapped(_numbered(outcome.partition), hide),
         carried=replace(carried, drawn=mapped(carried.drawn, hide)) if carried is not None else None,

@@ -17,9 +17,10 @@ import pydicom
 import pytest
 from click.testing import CliRunner
 
-from flr_volumetry.app.case import make_case
+from flr_volumetry.app.case import make_case, read_case
 from flr_volumetry.app.cli import main
 from flr_volumetry.app.identifiers import GONE, Identifiers, telling
+from flr_volumetry.app.reassess import reassess
 from flr_volumetry.errors import CaseError
 from flr_volumetry.io import (
     MarkupPlane,
@@ -342,6 +343,18 @@ def test_dicom_objects_are_one_study_of_nobody(hidden):
     plan = pydicom.dcmread(out / "dicom" / "seg_plan.dcm")
     given = {s.SegmentLabel: s.TrackingUID for s in plan.SegmentSequence if "TrackingUID" in s}
     assert given == {f"Lesion {n}": uid for n, uid in tracked.items()}
+
+
+def test_judged_again_it_is_the_same_report_of_nobody(hidden, folder, tmp_path):
+    """By the same rules every word is the same: what was hidden once is not hidden otherwise twice."""
+    out, _ = hidden
+    case = read_case(folder / "Zyxgeheim.toml").with_output(pseudonym="P007", meshes=True)
+    reassess(out, case, tmp_path / "out")
+    assert secrets_of(tmp_path / "out") == {}
+    one, other = (json.loads((place / "report.json").read_text()) for place in (out, tmp_path / "out"))
+    assert {e["path"] for e in one.pop("outputs")} == {e["path"] for e in other.pop("outputs")}
+    assert one.pop("sha256") != other.pop("sha256")
+    assert one == other
 
 
 def test_a_refusal_does_not_name_the_patient_either(folder, tmp_path):

@@ -15,8 +15,13 @@ import pydicom
 import pytest
 from click.testing import CliRunner
 
+from flr_volumetry.app import reassess as again
 from flr_volumetry.app import run
+from flr_volumetry.app.case import read_case
 from flr_volumetry.app.cli import main
+from flr_volumetry.app.reassess import reassess
+from flr_volumetry.app.sample import sample_case
+from flr_volumetry.errors import OutputError
 from flr_volumetry.io import read_image, read_label_map, read_structures, write_image
 from flr_volumetry.report import report_schema
 
@@ -46,6 +51,10 @@ def report(out):
 @pytest.fixture(scope="module")
 def groups(out):
     """Measurement groups of the structured report, by tracking identifier."""
+    return groups_in(out)
+
+
+def groups_in(out):
     content = hd.sr.srread(out / "dicom" / "sr.dcm").content
     found = [
         *content.get_volumetric_roi_measurement_groups(),
@@ -207,6 +216,49 @@ def test_the_encapsulated_document_is_the_report_as_pdf(out):
     pdf = (out / "report.pdf").read_bytes()
     assert made.EncapsulatedDocument[: made.EncapsulatedDocumentLength] == pdf
     assert made.DocumentTitle == "Liver volumetry of sample"
+
+
+def test_judged_again_report_and_document_are_made_anew_and_the_rest_is_kept(out, report, groups, tmp_path):
+    """Another weight: a structured report of other numbers that refers to the same images and segments."""
+    case = read_case(sample_case())
+    heavier = case.model_copy(update={"patient": case.patient.model_copy(update={"weight_kg": 95.0})})
+    reassess(out, heavier, tmp_path / "out")
+    new = json.loads((tmp_path / "out" / "report.json").read_text())
+    before, after = (
+        {e["path"]: e["dicom"] for e in document["outputs"] if "dicom" in e} for document in (report, new)
+    )
+    assert set(before) == set(after)
+    for path, facts in after.items():
+        anew = path in ("dicom/sr.dcm", "dicom/report.dcm")
+        assert (facts == before[path]) is not anew
+        assert ((tmp_path / "out" / path).read_bytes() == (out / path).read_bytes()) is not anew
+    one, other = (pydicom.dcmread(place / "dicom" / "sr.dcm") for place in (out, tmp_path / "out"))
+    changing = {"SOPInstanceUID", "SeriesInstanceUID", "ContentSequence", "ContentDate", "ContentTime"}
+    changing |= {"InstanceCreationDate", "InstanceCreationTime"}
+    assert {e.keyword for e in one if e != other[e.tag]} <= changing
+    assert {e.keyword for e in one} == {e.keyword for e in other}
+    made = groups_in(tmp_path / "out")
+    assert set(made) == set(groups)
+    test_percentages_thresholds_and_states_are_those_of_the_report(new, made)
+    test_the_encapsulated_document_is_the_report_as_pdf(tmp_path / "out")
+    assert report["indices"]["sflr"]["value"] != new["indices"]["sflr"]["value"]
+    for name, group in made.items():
+        segment, earlier = (getattr(g, "referenced_segment", None) for g in (group, groups[name]))
+        assert segment == earlier
+    test_the_validators_find_no_error(tmp_path / "out")
+
+
+def test_a_structured_report_that_cannot_be_made_anew_is_removed_and_that_is_said(out, tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise OutputError("no such code", reason="x")
+
+    monkeypatch.setattr(again, "renewed_report", fails)
+    summary = reassess(out, read_case(sample_case()), tmp_path / "out")
+    assert "dicom_report_removed" in {c.code for c in summary.caveats}
+    there = {p.name for p in (tmp_path / "out" / "dicom").iterdir()}
+    assert "seg_plan.dcm" in there
+    assert not there & {"sr.dcm", "report.dcm"}
+    assert "dicom_report_removed" in (tmp_path / "out" / "report.json").read_text()
 
 
 def test_the_validators_find_no_error(out):
