@@ -78,7 +78,8 @@ def segment(image: Path, out_dir: Path, **asked: Any) -> None:
     Example:
         flr segment sample_data/ct --out build/masks --structures liver
     """
-    from flr_volumetry.app.segmenting import SEGMENTATION, read_request, segment_scan, write_segmented
+    from flr_volumetry.app.segment_files import SEGMENTATION, write_segmented
+    from flr_volumetry.app.segmenting import read_request, segment_scan
     from flr_volumetry.app.write import require_writable
 
     with refusing(), progress() as tell:
