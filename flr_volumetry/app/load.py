@@ -13,6 +13,7 @@ from flr_volumetry.anatomy import SEGMENTS, Structure
 from flr_volumetry.app.cuts import MarkupEntry, RemnantEntry, SurfaceEntry
 from flr_volumetry.app.drawn import PlanFiles, description, read_drawing
 from flr_volumetry.app.finding import NAMES, digest_of, find, masks_of, request_of
+from flr_volumetry.app.origin import with_origin
 from flr_volumetry.assessment.model import InputFile
 from flr_volumetry.errors import CaseError, Caveat
 from flr_volumetry.images import Grid, Image, LabelMap, Mask, Source
@@ -207,7 +208,7 @@ def _drawn_liver(
         segments = couinaud.result()
         inputs.append(_input("segments", masks.segments.path, segments.source, "Couinaud segments"))
     if masks.liver and whole:
-        liver = whole.result()
+        liver = with_origin(whole.result(), case.resolve(masks.liver.path))
         inputs.append(_input("liver", masks.liver.path, liver.source, f"{liver.ml:.1f} mL"))
     return liver, segments
 

@@ -70,7 +70,8 @@ def write_segmented(done: Segmented, out_dir: Path, *, tell: Callable[[str], Non
         if done.found.segments is not None:
             write_label_map(folder / "masks" / "segments.nii.gz", done.found.segments)
         names = {n: one.label for n, one in enumerate(masks, start=1)}
-        write_label_map(folder / "labels.nii.gz", LabelMap(done.image.grid, label_array(masks), names))
+        labels = LabelMap(done.image.grid, label_array(masks), names, masks[0].mask.source)
+        write_label_map(folder / "labels.nii.gz", labels)
         (folder / "labels.txt").write_text(colour_table(masks), encoding="utf-8")
         (folder / "masks.toml").write_text(masks_toml(masks), encoding="utf-8")
         said = _write_seg(folder / "segmentation.dcm", done, masks)

@@ -5,7 +5,7 @@ the voxel's centre in DICOM patient axes, millimetres: +x left, +y posterior,
 +z head (LPS). Files with other conventions are converted where they are read.
 """
 
-from flr_volumetry.images.arrays import Image, LabelMap, Mask, Source, read_only
+from flr_volumetry.images.arrays import Image, LabelMap, Mask, Origin, Source, read_only
 from flr_volumetry.images.grid import AFFINE_ATOL_MM, MM3_PER_ML, Box, Grid, require_same_frame
 from flr_volumetry.images.resample import bounding_box, to_grid
 
@@ -17,6 +17,7 @@ __all__ = [
     "Image",
     "LabelMap",
     "Mask",
+    "Origin",
     "Source",
     "bounding_box",
     "read_only",

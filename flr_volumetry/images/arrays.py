@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from flr_volumetry.images.grid import Box, Grid
 
 ArrayT = TypeVar("ArrayT", bound=npt.NDArray[Any])
+ORIGIN_WORDS: Final = "flr-volumetry: "
+_ORIGIN: Final = re.compile(rf"{ORIGIN_WORDS}(\S+(?: \S+?)?)(?:, (\d{{1,2}}(?:\.\d+)?) mm)?")
 
 
 def read_only(array: ArrayT) -> ArrayT:
@@ -38,6 +41,57 @@ def read_only(array: ArrayT) -> ArrayT:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What made a mask, as its file keeps it.
+
+    Parameters
+    ----------
+    made_by : str
+        Name and version of a back-end: "classical 0.1.0".
+    boundary_mm : float or None
+        How far its outline was expected to lie from a careful reader's when it was made, mm, on average.
+
+    Examples
+    --------
+    >>> Origin("classical 0.1.0", 1.4).text
+    'flr-volumetry: classical 0.1.0, 1.40 mm'
+    >>> Origin.from_text("flr-volumetry: classical 0.1.0, 1.40 mm")
+    Origin(made_by='classical 0.1.0', boundary_mm=1.4)
+    """
+
+    made_by: str
+    boundary_mm: float | None = None
+
+    @property
+    def backend(self) -> str:
+        """Name of the back-end alone."""
+        return self.made_by.split(" ", 1)[0]
+
+    @property
+    def text(self) -> str:
+        """As the header of a file holds it."""
+        expected = "" if self.boundary_mm is None else f", {self.boundary_mm:.2f} mm"
+        return f"{ORIGIN_WORDS}{self.made_by}{expected}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Origin | None:
+        """Return what a header says; None if it holds something else.
+
+        Parameters
+        ----------
+        text : str
+            As `text` gives it.
+
+        Returns
+        -------
+        Origin or None
+            With the distance if there is one.
+        """
+        found = _ORIGIN.fullmatch(text.strip())
+        return None if found is None else cls(found[1], float(found[2]) if found[2] else None)
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """Which file or files an array was read from.
 
@@ -55,6 +109,8 @@ class Source:
         date, YYYYMMDD.
     n_files : int
         How many files.
+    origin : Origin or None
+        Of a mask: the back-end that made it, where the file says so.
     """
 
     path: str = ""
@@ -66,6 +122,7 @@ class Source:
     description: str = field(default="", repr=False)
     acquired: str = field(default="", repr=False)
     n_files: int = 1
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,6 +30,9 @@ AGREE_MM: Final = 0.1
 precision can be off by so much at the corner of a body scan."""
 AGREE_VOXELS: Final = 0.5
 """Up to this part of the smallest voxel edge the sform is taken with a caveat; beyond it neither is."""
+DESCRIPTION: Final = slice(148, 228)
+"""Bytes of NIfTI-1's free text, `descrip`."""
+_DESCRIPTION_2: Final = slice(240, 320)
 MIN_SPACING: Final = 1e-6
 QUATERNION_ATOL: Final = 1e-3
 """How much longer than 1 a quaternion may be through rounding; one that is more is none."""
@@ -67,6 +70,7 @@ class _Fields(NamedTuple):
     qoffset: tuple[float, ...]
     sform: tuple[float, ...]
     magic: bytes
+    words: str
 
 
 def is_nifti(head: bytes) -> bool:
@@ -156,6 +160,7 @@ def read_nifti_header(file: StoredFile, head: bytes | None = None) -> VoxelFile:
         0 if gzipped else offset,
         Packing.GZIP if gzipped else Packing.RAW,
         offset if gzipped else 0,
+        fields={"descrip": fields.words},
         caveats=caveats,
     ).with_doubts()
 
@@ -172,11 +177,13 @@ def _fields(head: bytes) -> _Fields:
         offset, (slope, intercept) = at("f", 108)[0], at("2f", 112)
         codes, rest = at("2h", 252), at("18f", 256)
         units, magic = at("b", 123)[0], head[344:348]
+        words = head[DESCRIPTION]
     else:
         dim, datatype, pixdim = at("8q", 16), at("h", 12), at("8d", 104)
         offset, (slope, intercept) = float(at("q", 168)[0]), at("2d", 176)
         codes, rest = at("2i", 344), at("18d", 352)
         units, magic = at("i", 500)[0], head[4:8]
+        words = head[_DESCRIPTION_2]
     return _Fields(
         order,
         tuple(int(n) for n in dim),
@@ -192,6 +199,7 @@ def _fields(head: bytes) -> _Fields:
         rest[3:6],
         rest[6:],
         magic,
+        words.split(b"\0", 1)[0].decode("latin-1"),
     )
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from flr_volumetry.errors import AmbiguousError, Caveat, FlrError, NotAVolumeError, UnreadableError
-from flr_volumetry.images import Image, Source
-from flr_volumetry.io.dicom import tags
+from flr_volumetry.images import Image, Origin, Source
+from flr_volumetry.io.dicom import mask_tags, tags
 from flr_volumetry.io.dicom.pixels import read_pixels
 from flr_volumetry.io.files import digest
 from flr_volumetry.io.scan import Found, Scan, scan
@@ -291,7 +291,19 @@ def source_of(item: Found, where: str, sha256: str) -> Source:
         description=item.text(tags.SERIES_DESCRIPTION),
         acquired=next((item.text(tag) for tag in dates if item.text(tag)), ""),
         n_files=len(item.files),
+        origin=_origin(item),
     )
+
+
+def _origin(item: Found) -> Origin | None:
+    """Return the back-end that a file of masks names; of a DICOM segmentation, that of its first segment."""
+    if item.voxels is not None:
+        return Origin.from_text(item.voxels.fields.get("descrip", ""))
+    segments = item.headers[0].attributes.items(tags.SEGMENTS) if item.headers else []
+    if not segments or segments[0].text(mask_tags.SEGMENT_ALGORITHM_TYPE) in {"", "MANUAL"}:
+        return None
+    name = segments[0].text(mask_tags.SEGMENT_ALGORITHM_NAME).strip()
+    return Origin(name) if name else None
 
 
 def _voxels(header: VoxelFile) -> tuple[npt.NDArray[Any], tuple[Caveat, ...]]:

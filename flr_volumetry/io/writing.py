@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from flr_volumetry.errors import OutputError
-from flr_volumetry.io.nifti import LPS_FROM_RAS
+from flr_volumetry.io.nifti import DESCRIPTION, LPS_FROM_RAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
 
-    from flr_volumetry.images import Grid, Image, LabelMap, Mask
+    from flr_volumetry.images import Grid, Image, LabelMap, Mask, Origin
 
 HEADER_BYTES: Final = 352
 """The header and four bytes that say no extension follows."""
@@ -55,7 +55,9 @@ def write_label_map(path: str | os.PathLike[str], label_map: LabelMap) -> None:
             f"{path}: label {highest} is larger than NIfTI readers accept.", reason="label_too_large"
         )
     kind = np.uint8 if highest <= np.iinfo(np.uint8).max else np.uint16
-    _write(path, label_map.grid, label_map.voxels.astype(kind, order="K", copy=False))
+    _write(
+        path, label_map.grid, label_map.voxels.astype(kind, order="K", copy=False), label_map.source.origin
+    )
 
 
 def write_mask(path: str | os.PathLike[str], mask: Mask) -> None:
@@ -73,7 +75,7 @@ def write_mask(path: str | os.PathLike[str], mask: Mask) -> None:
     OutputError
         If the file cannot be written, or the name has another ending.
     """
-    _write(path, mask.grid, mask.voxels.view(np.uint8))
+    _write(path, mask.grid, mask.voxels.view(np.uint8), mask.source.origin)
 
 
 def write_image(path: str | os.PathLike[str], image: Image) -> None:
@@ -94,14 +96,16 @@ def write_image(path: str | os.PathLike[str], image: Image) -> None:
     _write(path, image.grid, image.voxels)
 
 
-def _write(path: str | os.PathLike[str], grid: Grid, voxels: npt.NDArray[Any]) -> None:
+def _write(
+    path: str | os.PathLike[str], grid: Grid, voxels: npt.NDArray[Any], origin: Origin | None = None
+) -> None:
     where = Path(path)
     packed = where.name.lower().endswith(".nii.gz")
     if not packed and where.suffix.lower() != ".nii":
         raise OutputError(f"{where}: a NIfTI file is named .nii.gz or .nii.", reason="bad_name")
     if max(grid.shape) > MAX_SIDE:
         raise OutputError(f"{where}: {grid.shape} voxels are more than NIfTI-1 can say.", reason="too_large")
-    pieces = _pieces(_header(grid, voxels.dtype), voxels)
+    pieces = _pieces(_header(grid, voxels.dtype, origin), voxels)
     write_atomically(where, _gzipped(pieces) if packed else pieces)
 
 
@@ -122,7 +126,7 @@ def _gzipped(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def _header(grid: Grid, dtype: np.dtype[Any]) -> bytes:
+def _header(grid: Grid, dtype: np.dtype[Any], origin: Origin | None) -> bytes:
     affine = LPS_FROM_RAS @ grid.affine
     spacing = grid.spacing_mm
     header = bytearray(HEADER_BYTES)
@@ -133,6 +137,9 @@ def _header(grid: Grid, dtype: np.dtype[Any]) -> bytes:
     struct.pack_into("<8f", header, 76, flip, *spacing, 1, 1, 1, 1)
     struct.pack_into("<3f", header, 108, float(HEADER_BYTES), 1.0, 0.0)
     header[123] = 2  # millimetres
+    if origin is not None:
+        words = origin.text.encode("ascii", "replace")[: DESCRIPTION.stop - DESCRIPTION.start - 1]
+        header[DESCRIPTION.start : DESCRIPTION.start + len(words)] = words
     struct.pack_into("<12f", header, 280, *affine[:3].ravel())
     # A quaternion cannot say a shear: a tilted grid is told by its sform alone.
     orthogonal = grid.is_orthogonal

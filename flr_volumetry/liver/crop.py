@@ -160,6 +160,7 @@ def crop_liver(masks: Masks, *, image: Image | None = None, margin_mm: float = C
         vessels=tuple(vessels),
         image=part,
         caveats=(*(image.caveats if image is not None else ()), *found),
+        origin=masks.liver.source.origin,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flr_volumetry.errors import Caveat, LiverError
-from flr_volumetry.images import Box, Grid, Image, read_only
+from flr_volumetry.images import Box, Grid, Image, Origin, read_only
 
 if TYPE_CHECKING:
     from flr_volumetry.anatomy import Structure
@@ -101,6 +101,8 @@ class Liver:
     territories : tuple of Territories
         What the branches of the vessels feed or drain, at most one for each vessel; added by
         `flr_volumetry.territories.find_territories`.
+    origin : Origin or None
+        The back-end that made the mask of the liver, where that is known.
 
     Raises
     ------
@@ -118,6 +120,7 @@ class Liver:
     image: Image | None = None
     caveats: tuple[Caveat, ...] = ()
     territories: tuple[Territories, ...] = ()
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         arrays: list[npt.NDArray[Any]] = [

@@ -96,7 +96,7 @@ class Quality:
     dice : float or None
         Dice coefficient to be expected against a careful reader, 0 to 1; None if nothing is known.
     boundary_mm : float or None
-        Mean distance to be expected between the mask's surface and the true one, mm.
+        Mean distance to be expected between the mask's surface and a careful reader's, mm.
     basis : str
         Where the estimate comes from, one sentence.
 

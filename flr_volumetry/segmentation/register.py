@@ -6,16 +6,17 @@ import difflib
 import importlib
 from dataclasses import replace
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from flr_volumetry.anatomy import Structure
 from flr_volumetry.errors import Caveat, FlrError, SegmentationError
+from flr_volumetry.images import LabelMap, Mask, Origin
 from flr_volumetry.segmentation.hints import NO_HINTS
 from flr_volumetry.segmentation.protocol import Modality, Segmentation, Segmenter, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flr_volumetry.anatomy import Structure
     from flr_volumetry.images import Image
     from flr_volumetry.segmentation.hints import Hints
 
@@ -29,6 +30,7 @@ BUILT_IN: Final[dict[str, str]] = {
     "nnunet": "flr_volumetry.segmentation.nnunet:make",
 }
 """Name to ``module:function``; the function takes `Settings` and returns a `Segmenter`."""
+SignedT = TypeVar("SignedT", Mask, LabelMap)
 
 
 def backend_names() -> tuple[str, ...]:
@@ -178,7 +180,28 @@ def segment(
                 f"The back-end {segmenter.name!r} found no {' and no '.join(absent).replace('_', ' ')} here.",
             )
         )
-    return replace(found, caveats=(*doubts, *found.caveats))
+    return _signed(replace(found, caveats=(*doubts, *found.caveats)))
+
+
+def _signed(found: Segmentation) -> Segmentation:
+    """Give each mask the name of what made it, which goes with it into files and back."""
+    known = {(q.structure, q.number): q.boundary_mm for q in found.quality}
+    name = f"{found.made.backend} {found.made.version}".strip()
+
+    def named(mask: SignedT, structure: Structure, number: int = 0) -> SignedT:
+        origin = Origin(name, known.get((structure, number)))
+        return replace(mask, source=replace(mask.source, origin=origin))
+
+    segments = found.segments
+    return replace(
+        found,
+        masks={s: named(mask, s) for s, mask in found.masks.items()},
+        lesions=tuple(
+            replace(lesion, mask=named(lesion.mask, Structure.LESION, n))
+            for n, lesion in enumerate(found.lesions, start=1)
+        ),
+        segments=named(segments, Structure.SEGMENTS) if segments is not None else None,
+    )
 
 
 def _modality(image: Image, segmenter: Segmenter) -> list[Caveat]:

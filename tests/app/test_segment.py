@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from flr_volumetry.app.case import make_case
 from flr_volumetry.app.cli import main
 from flr_volumetry.app.load import load_case
+from flr_volumetry.app.origin import with_origin
 from flr_volumetry.errors import CaseError, FlrError
-from flr_volumetry.images import Image, Mask, Source
+from flr_volumetry.images import Image, Mask, Origin, Source
 from flr_volumetry.io import read_image, read_label_map, read_mask, read_structures, write_image, write_mask
 from tests.grids import STEPS, ball, grid_around
 from tests.segmentation.backends import CENTRE, scan
@@ -218,6 +219,31 @@ def test_the_edited_dicom_seg_is_read_back(series, copied):
     before = read_mask(out / "masks" / "liver.nii.gz")
     assert removed > 0
     assert read_structures(path, grid=image.grid).liver.count == before.count - removed
+
+
+def test_a_mask_says_what_made_it_in_every_file_and_keeps_it_when_edited(segmented, copied):
+    """In the header; where an editor wrote that anew, in quality.json beside it; never of other files."""
+    nifti_file, object_file = (segmented / name for name in ("masks/liver.nii.gz", "segmentation.dcm"))
+    written = read_mask(nifti_file)
+    made = written.source.origin
+    assert (made.backend, made.boundary_mm) == ("threshold", None)
+    assert read_label_map(segmented / "labels.nii.gz").source.origin == made
+    assert read_mask(object_file, segment="Liver").source.origin.backend == "threshold"
+
+    path = copied / "masks" / "liver.nii.gz"
+    document = json.loads((copied / "quality.json").read_text())
+    expected = Origin(made.made_by, document["masks"][0]["boundary_mm"])
+    assert expected.boundary_mm > 1
+    write_mask(path, Mask(written.grid, written.voxels))
+    assert read_mask(path).source.origin is None
+    assert with_origin(read_mask(path), path).source.origin == expected
+    assert with_origin(written, path) is written
+    stranger = copied / "masks" / "mine.nii.gz"
+    write_mask(stranger, Mask(written.grid, written.voxels))
+    assert with_origin(read_mask(stranger), stranger).source.origin is None
+    for broken in ("{", "[]", '{"outputs": [], "masks": []}', '{"outputs": [1]}'):
+        (copied / "quality.json").write_text(broken)
+        assert with_origin(read_mask(path), path).source.origin is None
 
 
 def case_of(path, **segmentation):

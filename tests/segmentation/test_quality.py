@@ -8,14 +8,20 @@ import numpy as np
 import pytest
 
 from flr_volumetry.anatomy import Structure
-from flr_volumetry.images import Mask, to_grid
+from flr_volumetry.images import Mask, Origin, to_grid
 from flr_volumetry.segmentation.quality import (
     boundary_sd_mm,
     check_masks,
     expected_boundary_mm,
-    expected_dice,
 )
 from flr_volumetry.segmentation.quality_features import Features, raggedness
+from flr_volumetry.segmentation.readers import (
+    MEASURED_MM,
+    READERS_MM,
+    against_reader,
+    expected_dice,
+    own_error,
+)
 from tests.grids import STEPS, ball, grid_around
 from tests.segmentation.degrade import SPOILT, blur_outline, liver_of, phantom, round_about, spoil
 
@@ -44,8 +50,9 @@ def test_a_good_mask_passes_with_a_high_estimate(patient):
     image, mask, lesions = patient
     checked = check_masks(liver_of(image, mask, lesions))
     assert codes(checked) == set()
-    assert checked.quality.dice > 0.97
-    assert checked.quality.boundary_mm < 1
+    # The exact outline: what is left is how two readers differ.
+    assert checked.quality.boundary_mm == pytest.approx(READERS_MM)
+    assert 0.94 < checked.quality.dice < 0.97
     assert "Dice 0.9" in checked.methods[0]
 
 
@@ -154,10 +161,11 @@ def test_a_marked_lesion_is_not_foreign_and_an_unmarked_organ_is(patient):
 
 def test_the_formulas_of_the_estimate():
     good = Features(0.7, 1.5, 0.02, 0.02, 0.07, 0.0, 0.8)
-    assert expected_boundary_mm(good) == 0.3
+    assert expected_boundary_mm(good) == pytest.approx(1.35)
     worse = dataclasses.replace(good, edge_share=0.3, edge_offset_mm=3.0, like_outside=0.2)
-    # -3.82 + 3.27 * 0.7 + 1.16 * 3 + 3.29 * 0.2 + 0.23 * 0.02 + 11.3 * 0.07
-    assert expected_boundary_mm(worse) == pytest.approx(3.4026, abs=1e-3)
+    # -3.82 + 3.27 * 0.7 + 1.16 * 3 + 3.29 * 0.2 + 0.23 * 0.02 + 11.3 * 0.07, and a reader's 0.9546 in square.
+    assert expected_boundary_mm(worse) == pytest.approx(np.hypot(3.4026, 0.9546), abs=1e-3)
+    assert expected_boundary_mm(dataclasses.replace(worse, edge_offset_mm=90.0)) == 20
     assert expected_dice(2.0, ml=1000, area_cm2=800) == pytest.approx(0.92)
     image = check_masks(liver_of(None, Mask(*_plain())))
     assert image.quality.dice is None
@@ -176,7 +184,64 @@ def test_an_outline_that_is_expected_to_be_off_widens_the_intervals_and_a_good_o
 
     drawing = DrawingErrors()
     assert widened(drawing, Quality(Structure.LIVER)) == drawing
-    assert widened(drawing, Quality(Structure.LIVER, boundary_mm=0.3)) == drawing
-    wider = widened(drawing, Quality(Structure.LIVER, boundary_mm=2.0))
+    # A mask as good as a reader's wavers as far as the default says: both are from the same readers.
+    assert boundary_sd_mm(Quality(Structure.LIVER, boundary_mm=READERS_MM)) == pytest.approx(1.2, abs=0.01)
+    assert widened(drawing, Quality(Structure.LIVER, boundary_mm=READERS_MM)) == drawing
+    wider = widened(drawing, Quality(Structure.LIVER, boundary_mm=np.hypot(2.0, READERS_MM / np.sqrt(2))))
     assert wider.local_sd_mm == pytest.approx(2.5066, abs=1e-4)
     assert widened(drawing, Quality(Structure.LIVER, boundary_mm=20.0)).local_sd_mm == 20.0
+
+
+def made(mask, origin):
+    return dataclasses.replace(mask, source=dataclasses.replace(mask.source, origin=origin))
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        (None, READERS_MM),
+        (Origin("classical 0.1.0"), MEASURED_MM["classical"]),
+        (Origin("classical 0.1.0", 2.2), 2.2),
+        (Origin("classical 0.1.0", 0.4), READERS_MM),
+        (Origin("someone-elses 3"), READERS_MM),
+    ],
+)
+def test_nothing_better_is_expected_of_a_mask_than_of_what_made_it(patient, origin, expected):
+    """The outline follows the edges exactly, as that of a back-end does by its making."""
+    image, mask, lesions = patient
+    checked = check_masks(liver_of(image, made(mask, origin), lesions))
+    assert checked.quality.boundary_mm == pytest.approx(expected)
+    if expected > READERS_MM:
+        assert "classical 0.1.0" in checked.methods[0]
+
+
+def test_what_is_seen_to_be_worse_than_its_maker_says_stays_worse(patient):
+    image, mask, _ = patient
+    moved = spoil(mask, "shift across")
+    plain = check_masks(liver_of(image, moved)).quality.boundary_mm
+    assert plain > 4
+    said = check_masks(liver_of(image, made(moved, Origin("classical 0.1.0", 1.5)))).quality
+    assert said.boundary_mm == pytest.approx(plain)
+
+
+def test_without_a_scan_or_an_estimate_the_maker_is_still_known(patient):
+    image, mask, _ = patient
+    origin = Origin("classical 0.1.0", 2.2)
+    for checked in (
+        check_masks(liver_of(None, made(mask, origin))),
+        check_masks(liver_of(image, made(spoil(mask, "hole"), origin))),
+    ):
+        assert checked.quality.dice is None
+        assert checked.quality.boundary_mm == 2.2
+        assert "2.2 mm" in checked.methods[0]
+
+
+@pytest.mark.parametrize("distance", [0.96, 1.5, 4.0, 19.0])
+def test_a_readers_error_is_added_and_taken_off_again(distance):
+    assert own_error(against_reader(distance)) == pytest.approx(distance)
+    assert against_reader(distance) > distance
+
+
+def test_two_readers_alike_differ_by_root_two_of_each():
+    assert against_reader(0.0) == pytest.approx(READERS_MM)
+    assert own_error(0.0) == pytest.approx(READERS_MM / np.sqrt(2))

@@ -7,7 +7,7 @@ import numpy as np
 from flr_volumetry.errors import Caveat, SegmentationError
 from flr_volumetry.images import Image
 from flr_volumetry.segmentation.classical.model import Model, Scene
-from flr_volumetry.segmentation.classical.working import Bools, distance_mm
+from flr_volumetry.segmentation.classical.working import Bools
 
 TRUNK_MM = 200.0
 """A body narrower than this from side to side is a head, a neck or a limb (assumed)."""
@@ -15,7 +15,7 @@ LEAST_ML, SMALL_ML, LARGE_ML, MOST_ML = 250.0, 700.0, 3000.0, 6000.0
 """A part of a liver; smaller and larger than most; more than any (assumed)."""
 RIGHT_SHARE = 0.5
 """Less of a liver than this lies to the right of the middle only in situs inversus (assumed)."""
-EDGE_HU, FAINT_HU = 25.0, 25.0
+FAINT_HU = 25.0
 LIKELY_HU = (20.0, 160.0)
 """Unenhanced 20 to 80, portal venous 70 to 150 HU (clinical base 8.3)."""
 
@@ -149,26 +149,6 @@ def doubts(inside: Bools, scene: Scene, model: Model) -> tuple[Caveat, ...]:
             )
         )
     return tuple(found)
-
-
-def edge_share(inside: Bools, scene: Scene, model: Model) -> float:
-    """Return the share of the border across which the scan changes by 25 HU or more within 5 mm."""
-    outside = distance_mm(~inside, scene.step)
-    shell = (outside > 2.0 * scene.step) & (outside <= 3.0 * scene.step)
-    border = (outside > 0) & (outside <= scene.step)
-    if not border.any() or not shell.any():
-        return 0.0
-    depth = distance_mm(inside, scene.step)
-    within = (depth > 1.5 * scene.step) & (depth <= 3.0 * scene.step)
-    return float((np.abs(_mean_of(model, within) - _mean_of(model, shell))[border] >= EDGE_HU).mean())
-
-
-def _mean_of(model: Model, where: Bools) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    from scipy import ndimage
-
-    weight = ndimage.uniform_filter(where.astype(np.float32), 7)
-    total = ndimage.uniform_filter(np.where(where, model.smooth, 0).astype(np.float32), 7)
-    return np.asarray(total / np.maximum(weight, 1e-3), dtype=np.float32)
 
 
 def _cut_cm2(inside: Bools, scene: Scene) -> float:

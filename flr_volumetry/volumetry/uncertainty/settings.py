@@ -75,7 +75,7 @@ class DrawingErrors:
         """What was taken, in one sentence for the methods section."""
         return (
             f"Intervals: the outlines of liver and lesions were taken to lie too wide or too tight by "
-            f"{self.outline_sd_mm:g} mm as a whole and to waver by {self.local_sd_mm:g} mm over "
+            f"{self.outline_sd_mm:g} mm as a whole and to waver by {self.local_sd_mm:.3g} mm over "
             f"{self.correlation_mm:g} mm on the liver and {self.lesion_correlation_mm:g} mm on lesions, cuts "
             f"and borders of segments to lie {self.cut_sd_mm:g} mm along their normal and "
             f"{self.cut_sd_degrees:g} degrees of tilt from where they are meant, thick slices to move "
