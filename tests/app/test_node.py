@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import json
 import shutil
 import socket
 import sqlite3
 import ssl
 import struct
+import subprocess
+import sys
 import time
 import urllib.request
 import zipfile
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,6 +45,7 @@ from tests.app.node_study import (
     PATIENT,
     Archive,
     caller,
+    free_port,
     masks,
     node_file,
     running,
@@ -55,6 +61,13 @@ pytestmark = pytest.mark.filterwarnings(
 )
 EXAMPLE = Path(__file__).resolve().parents[2] / "pipelines" / "node" / "node.toml"
 SECRETS = (PATIENT, *NAME.split("^"), "19500101")
+
+
+@pytest.fixture(autouse=True)
+def _collected():
+    """Have such sockets collected while their warning is ignored."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +234,66 @@ def test_what_is_known_is_told_from_what_is_new(desk, study, tmp_path):
     assert dcmread(place / f"{ds.SOPInstanceUID}.dcm").PixelData == dcmread(study[0]).PixelData
     assert desk.receiver.counts["objects_known"] == 2
     assert desk.receiver.counts["objects_other"] == 2
+    # Nobody can say which is right: a person must, before anything is run or sent again.
+    until(lambda: desk.receiver.open == 0)
+    (known,) = desk.settle()
+    assert (known.state, known.reason) == (State.FAILED, "conflicting_objects")
+    assert desk.ledger.again(known.number)
+    assert desk.only().state is State.QUEUED
+
+
+def test_a_study_of_which_objects_were_refused_is_not_complete_though_its_call_was_released(desk, study):
+    """As senders do that go on after "out of resources", and come again later."""
+    taking = desk.inbox.take
+
+    def full(path, names):
+        if names.instance.endswith(".3"):
+            raise OSError(errno.ENOSPC, "no room")
+        return taking(path, names)
+
+    desk.inbox.take = full
+    assert Counter(send(desk.port, study)) == {0: len(study) - 1, 0xA700: 1}
+    until(lambda: desk.receiver.open == 0)
+    assert desk.settle() == []
+    desk.inbox.take = taking
+    assert set(send(desk.port, study)) == {0}
+    until(lambda: desk.receiver.open == 0)
+    assert [one.state for one in desk.settle()] == [State.QUEUED]
+
+
+def test_a_queue_that_cannot_be_written_loses_nothing(desk, study, monkeypatch):
+    """Its disk is full for a while: senders are told so; how a call ended is noted later."""
+    assert send(desk.port, study[:2]) == [0, 0]
+    until(lambda: desk.receiver.open == 0)
+
+    def full():
+        raise OSError(errno.ENOSPC, "the queue: database or disk is full")
+
+    with monkeypatch.context() as patch:
+        assoc = caller(desk.port)
+        assert assoc.send_c_store(dcmread(study[2])).Status == 0
+        patch.setattr(desk.ledger, "changing", full)
+        assert send(desk.port, study[3:4]) == [0xA700]
+        assoc.release()
+        until(lambda: desk.receiver.open == 0)
+        desk.receiver.reap()
+        assert desk.ledger.rows("SELECT carrying FROM study") == [(1,)]
+    assert desk.settle() == []
+    desk.receiver.reap()
+    assert [one.state for one in desk.settle()] == [State.QUEUED]
+
+
+def test_an_end_between_noting_an_object_and_keeping_it_leaves_its_study_open(desk, study):
+    """A late object on the disk that nobody knows of would be left out of the result for ever."""
+    send(desk.port, study[:-1])
+    until(lambda: desk.receiver.open == 0)
+    desk.settle()
+    desk.ledger.take()
+    desk.ledger.finish(1, State.DONE, Outcome("liver"))
+    taking, seen = desk.inbox.take, []
+    desk.inbox.take = lambda *what: seen.append(desk.only().state) or taking(*what)
+    send(desk.port, study[-1:])
+    assert seen == [State.RECEIVING]
 
 
 def test_a_later_object_opens_the_study_again(desk, study):
@@ -711,6 +784,24 @@ def test_the_example_of_the_recipes_folder_is_one_that_can_be_run():
     found = CliRunner().invoke(main, ["node", "check", "--offline", str(EXAMPLE)], catch_exceptions=False)
     assert found.exit_code == 0, found.stderr
     assert "recipe portal venous CT: scan.toml, to reports" in found.stdout
+
+
+def test_as_a_service_it_ends_in_order_and_its_log_says_nothing_of_a_patient(tmp_path, study):
+    """The command itself, in a process of its own: SIGTERM ends it with status 0."""
+    port = free_port()
+    path = node_file(tmp_path, node="quiet_s = 60.0")
+    text = path.read_text().replace("quiet_s = 0.3\n", "").replace("port = 0", f"port = {port}", 1)
+    path.write_text(text)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flr_volumetry", "node", "run", str(path)], stderr=subprocess.PIPE, text=True
+    )
+    assert "listening as FLR" in process.stderr.readline()
+    assert send(port, study[:2]) == [0, 0]
+    process.terminate()
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 0
+    assert "association of SENDER released: 2 objects, 2 new; studies 1" in said
+    assert not [secret for secret in SECRETS if secret in said]
 
 
 def test_a_second_node_in_one_folder_and_a_port_in_use_are_refused(tmp_path):

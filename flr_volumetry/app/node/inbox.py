@@ -116,8 +116,8 @@ class Inbox:
         OSError
             If it cannot be written.
         """
-        place = self.series(names.study, names.series)
-        goal = place / f"{names.instance}.dcm"
+        goal = self._place(names)
+        place = goal.parent
         if goal.exists():
             return Taken.KNOWN if _alike(goal, path) else Taken.OTHER
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -129,6 +129,13 @@ class Inbox:
         for folder in (place, place.parent, self.objects):
             _flush(folder)
         return Taken.NEW
+
+    def has(self, names: Names) -> bool:
+        """Whether an object of these UIDs is here."""
+        return self._place(names).exists()
+
+    def _place(self, names: Names) -> Path:
+        return self.series(names.study, names.series) / f"{names.instance}.dcm"
 
     def study(self, uid: str) -> Path:
         """Return the folder of a study."""

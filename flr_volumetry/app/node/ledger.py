@@ -1,129 +1,29 @@
-"""The node's queue: what became of each study, and of each object that is to be sent.
-
-A database (SQLite) and not files: the receiver, the runner and the sender each change a few values many
-times, together or not at all, in one process on a disk of its own. What was received lies beside it as
-files; what the database says of them can be made again from them.
-"""
+"""The node's queue: what became of each study."""
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 import time
-from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from flr_volumetry.app.node.database import Database
 from flr_volumetry.app.node.records import Outcome, Sending, State, Study
-from flr_volumetry.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from enum import StrEnum
-    from pathlib import Path
 
-VERSION = 1
-SCHEMA = """
-CREATE TABLE study (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    uid TEXT NOT NULL UNIQUE,
-    state TEXT NOT NULL,
-    caller TEXT NOT NULL DEFAULT '',
-    first REAL NOT NULL,
-    last REAL NOT NULL,
-    since REAL NOT NULL,
-    carrying INTEGER NOT NULL DEFAULT 0,
-    broken REAL,
-    more INTEGER NOT NULL DEFAULT 0,
-    recipe TEXT NOT NULL DEFAULT '',
-    reason TEXT NOT NULL DEFAULT '',
-    message TEXT NOT NULL DEFAULT '',
-    seconds REAL NOT NULL DEFAULT 0,
-    tidied INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX study_state ON study (state, last);
-CREATE TABLE delivery (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    study INTEGER NOT NULL REFERENCES study (number),
-    peer TEXT NOT NULL,
-    path TEXT NOT NULL,
-    uid TEXT NOT NULL,
-    state TEXT NOT NULL,
-    tries INTEGER NOT NULL DEFAULT 0,
-    first REAL NOT NULL,
-    due REAL NOT NULL,
-    reason TEXT NOT NULL DEFAULT '',
-    UNIQUE (study, peer, uid)
-) STRICT;
-CREATE INDEX delivery_due ON delivery (state, due);
-"""
-
-
-_STUDY = "number, uid, state, caller, first, last, since, recipe, reason, message, seconds"
+_STUDY = "number, uid, state, caller, first, last, since, recipe, reason, message, seconds, tries"
 _SETTLED = (State.DONE, State.FAILED, State.IGNORED)
 _NOT_RUNNING = (*_SETTLED, State.QUEUED)
+_CONFLICT = (
+    "An object came that has the UID of one here and is another; the first stays. Which is right is for a "
+    "person to say: flr node again runs the study with the first."
+)
 _BROKEN_OFF = "The association that carried it was broken off, and not repeated: images may be missing."
 
 
-class Ledger:
-    """The database, safe to use from every thread.
-
-    Parameters
-    ----------
-    path : Path
-        Of the database; made if absent.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be opened, is damaged, or was made by a later version.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.RLock()
-        try:
-            # One connection, whose use the lock keeps apart.
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            # What was said to be received or sent is on the disk.
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            found = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if found == 0:
-                self._db.executescript(f"BEGIN;{SCHEMA}PRAGMA user_version = {VERSION};COMMIT;")
-            elif found != VERSION:
-                raise OutputError(
-                    f"{path} was made by another version of flr_volumetry (its queue has format {found}, "
-                    f"this one {VERSION}). Empty the queue with that version, or name a new folder.",
-                    reason="other_version",
-                )
-        except sqlite3.Error as error:
-            raise OutputError(
-                f"{path}: the queue cannot be opened: {error}. Move the file away to begin an empty one; "
-                "studies received are found again in the folder beside it.",
-                reason="bad_queue",
-            ) from error
-
-    def close(self) -> None:
-        """Close the database."""
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def changing(self) -> Iterator[sqlite3.Connection]:
-        """Give the database for a change that is made as a whole, or not at all."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    def rows(self, text: str, values: Sequence[Any] = ()) -> list[Any]:
-        """Return what a question is answered by."""
-        with self._lock, closing(self._db.execute(text, values)) as found:
-            return found.fetchall()
+class Ledger(Database):
+    """What became of each study; safe to use from every thread."""
 
     def begun(self, uid: str, caller: str) -> int:
         """Note that an association carries a study.
@@ -143,10 +43,13 @@ class Ledger:
         now = time.time()
         with self.changing() as db:
             db.execute(
-                "INSERT INTO study (uid, state, caller, first, last, since, carrying)"
-                " VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (uid) DO UPDATE SET"
-                " carrying = carrying + 1, caller = excluded.caller, last = excluded.last",
-                (uid, State.RECEIVING, caller, now, now, now),
+                "INSERT INTO study (uid, state, first, last, since)"
+                " SELECT ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM study WHERE uid = ?)",
+                (uid, State.RECEIVING, now, now, now, uid),
+            )
+            db.execute(
+                "UPDATE study SET carrying = carrying + 1, caller = ?, last = ? WHERE uid = ?",
+                (caller, now, uid),
             )
             return int(db.execute("SELECT number FROM study WHERE uid = ?", (uid,)).fetchone()[0])
 
@@ -160,6 +63,12 @@ class Ledger:
                 (State.RECEIVING, now, number),
             )
             db.execute("UPDATE study SET more = 1 WHERE number = ? AND state = ?", (number, State.RUNNING))
+
+    def conflicting(self, number: int) -> None:
+        """Note that an object came whose UID is that of one here, and whose content is another."""
+        with self.changing() as db:
+            db.execute("UPDATE study SET conflict = 1 WHERE number = ?", (number,))
+        self.changed(number)
 
     def ended(self, number: int, *, began: float, clean: bool) -> None:
         """Note that an association which carried a study has ended.
@@ -191,7 +100,7 @@ class Ledger:
                 db.execute("UPDATE study SET broken = ? WHERE number = ?", (now, number))
 
     def settle(self, *, quiet_s: float, abandon_s: float) -> list[Study]:
-        """Queue the studies that are complete; give up those broken off and not repeated.
+        """Queue the studies that are complete; give up those broken off and not repeated, or in conflict.
 
         Parameters
         ----------
@@ -208,16 +117,18 @@ class Ledger:
         now = time.time()
         with self.changing() as db:
             due = db.execute(
-                "SELECT number, broken FROM study WHERE state = ? AND carrying = 0 AND"
+                "SELECT number, broken, conflict FROM study WHERE state = ? AND carrying = 0 AND"
                 " ((broken IS NULL AND last <= ?) OR broken <= ?)",
                 (State.RECEIVING, now - quiet_s, now - abandon_s),
             ).fetchall()
-            for number, broken in due:
-                if broken is None:
-                    self._put(number, State.QUEUED)
-                else:
+            for number, broken, conflict in due:
+                if broken is not None:
                     self._put(number, State.FAILED, "incomplete_transfer", _BROKEN_OFF)
-        return [self.study(number) for number, _ in due]
+                elif conflict:
+                    self._put(number, State.FAILED, "conflicting_objects", _CONFLICT)
+                else:
+                    self._put(number, State.QUEUED)
+        return [self.study(number) for number, *_ in due]
 
     def recover(self) -> list[Study]:
         """Take up what an earlier process left: what was running is queued, what was carried was broken.
@@ -246,11 +157,11 @@ class Ledger:
         """
         with self.changing() as db:
             found = db.execute(
-                "SELECT number FROM study WHERE state = ? ORDER BY since, number LIMIT 1", (State.QUEUED,)
+                "SELECT number FROM study WHERE state = ? ORDER BY last, number LIMIT 1", (State.QUEUED,)
             ).fetchone()
             if found is None:
                 return None
-            db.execute("UPDATE study SET more = 0 WHERE number = ?", found)
+            db.execute("UPDATE study SET more = 0, tries = tries + 1 WHERE number = ?", found)
             self._put(found[0], State.RUNNING)
         return self.study(found[0])
 
@@ -264,7 +175,8 @@ class Ledger:
         number : int
             Of the study.
         state : State
-            Done, failed or ignored; if objects came meanwhile it is open again, and nothing of it is sent.
+            Done, failed or ignored, or queued to be tried again; if objects came meanwhile it is open again,
+            and nothing of it is sent.
         outcome : Outcome
             What was run, and why it failed or was ignored.
         send : iterable of (str, str, str)
@@ -275,6 +187,8 @@ class Ledger:
         with self.changing() as db:
             more = db.execute("SELECT more FROM study WHERE number = ?", (number,)).fetchone()[0]
             self._put(number, state, outcome.reason, outcome.message)
+            if state is not State.QUEUED:
+                db.execute("UPDATE study SET tries = 0 WHERE number = ?", (number,))
             db.execute(
                 "UPDATE study SET recipe = ?, seconds = ?, more = 0 WHERE number = ?",
                 (outcome.recipe, outcome.seconds, number),
@@ -316,7 +230,7 @@ class Ledger:
             ).fetchone()
             if found:
                 self._put(number, State.QUEUED)
-                db.execute("UPDATE study SET broken = NULL WHERE number = ?", (number,))
+                db.execute("UPDATE study SET broken = NULL, conflict = 0 WHERE number = ?", (number,))
         return found is not None
 
     def _put(self, number: int, state: State, reason: str = "", message: str = "") -> None:

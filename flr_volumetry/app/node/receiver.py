@@ -14,7 +14,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flr_volumetry.app.node.inbox import UID, Taken, is_full, names_of
+from flr_volumetry.app.node.inbox import UID, Names, Taken, is_full, names_of
 from flr_volumetry.errors import CaseError, FlrError, OutputError
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from flr_volumetry.app.node.ledger import Ledger
     from flr_volumetry.app.node.settings import CallerEntry, NodeSettings, TlsSection
 
-SUCCESS, OUT_OF_RESOURCES, NO_MATCH, CANNOT_UNDERSTAND, NOT_AUTHORIZED, DUPLICATE = (
-    0x0000, 0xA700, 0xA900, 0xC000, 0x0124, 0x0111,
+SUCCESS, OUT_OF_RESOURCES, NO_MATCH, CANNOT_UNDERSTAND, NOT_AUTHORIZED, DUPLICATE, PROCESSING_FAILURE = (
+    0x0000, 0xA700, 0xA900, 0xC000, 0x0124, 0x0111, 0x0110,
 )  # fmt: skip
 """Status of C-STORE (PS3.4, table B.2-1; PS3.7, C.4 and C.5)."""
 PDU_BYTES = 131072
@@ -53,6 +53,8 @@ class _Call:
         The number of each study that it carries, by UID.
     changed : set of int
         The numbers of those that got an object they had not.
+    lacking : set of Names
+        Objects that could not be taken.
     came, new : int
         Objects.
     released : bool
@@ -64,6 +66,7 @@ class _Call:
     assoc: Any
     studies: dict[str, int] = field(default_factory=dict)
     changed: set[int] = field(default_factory=set)
+    lacking: set[Names] = field(default_factory=set)
     came: int = 0
     new: int = 0
     released: bool = False
@@ -93,6 +96,7 @@ class Receiver:
         self._called = settings.called
         self._settings, self._inbox, self._ledger, self._log = settings, inbox, ledger, log
         self._calls: dict[int, _Call] = {}
+        self._unsaid: list[_Call] = []
         self._lock = threading.Lock()
         self._free = (-inf, inf)
         self.counts: Counter[str] = Counter()
@@ -254,8 +258,11 @@ class Receiver:
         """End the calls whose association is gone without a word."""
         with self._lock:
             gone = [call.assoc for call in self._calls.values() if not call.assoc.is_alive()]
+            unsaid, self._unsaid = self._unsaid, []
         for assoc in gone:
             self._end(assoc)
+        for call in unsaid:
+            self._say_ended(call)
 
     def _end(self, assoc: Any) -> None:
         with self._lock:
@@ -266,52 +273,66 @@ class Receiver:
                 unfinished.unlink()
         if call is None:
             return
-        clean = call.released
-        self.counts["released" if clean else "broken_off"] += 1
-        for number in call.studies.values():
-            self._ledger.ended(number, began=call.began, clean=clean)
+        self.counts["released" if call.released else "broken_off"] += 1
         if call.studies:
-            how = "released" if clean else "broken off"
+            how = "released" if call.released else "broken off"
             numbers = ", ".join(str(n) for n in sorted(call.studies.values()))
             self._log(
                 f"association of {call.caller} {how}: {call.came} objects, {call.new} new; studies {numbers}"
             )
+        self._say_ended(call)
+
+    def _say_ended(self, call: _Call) -> None:
+        """Note for each study how the call that carried it ended; on a full disk, later."""
+        try:
+            while call.studies:
+                uid, number = next(iter(call.studies.items()))
+                clean = call.released and all(names.study != uid for names in call.lacking)
+                self._ledger.ended(number, began=call.began, clean=clean)
+                del call.studies[uid]
+        except OSError:
+            with self._lock:
+                self._unsaid.append(call)
 
     def _store(self, event: Any) -> int:
+        with self._lock:
+            call = self._calls.get(id(event.assoc))
+        if call is None:
+            return NOT_AUTHORIZED
         try:
-            status = self._stored(event)
+            status = self._stored(event, call)
         except OSError as error:
-            status = OUT_OF_RESOURCES if is_full(error) else 0x0110
+            status = OUT_OF_RESOURCES if is_full(error) else PROCESSING_FAILURE
         except FlrError as error:
             status = NO_MATCH if error.reason == "bad_uid" else CANNOT_UNDERSTAND
         if status != SUCCESS:
             self.counts[f"refused_{status:04X}"] += 1
         return status
 
-    def _stored(self, event: Any) -> int:
-        if self.refusal():
-            return OUT_OF_RESOURCES
+    def _stored(self, event: Any, call: _Call) -> int:
         names = names_of(event.dataset_path)
         stated = str(event.request.AffectedSOPInstanceUID)
         if names.instance != stated or not UID.fullmatch(stated):
             return NO_MATCH
-        with self._lock:
-            call = self._calls.get(id(event.assoc))
-        if call is None:
-            return NOT_AUTHORIZED
+        # Until the object is taken its study lacks it, whatever the caller does next.
+        call.lacking.add(names)
+        if self.refusal():
+            return OUT_OF_RESOURCES
         number = call.studies.get(names.study)
         if number is None:
             number = call.studies[names.study] = self._ledger.begun(names.study, call.caller)
+        if number not in call.changed and not self._inbox.has(names):
+            # Before it is on the disk: an end between both must not leave it there unnoticed.
+            self._ledger.changed(number)
+            call.changed.add(number)
         taken = self._inbox.take(event.dataset_path, names)
         call.came += 1
+        call.new += taken is Taken.NEW
         self.latest = time.time()
         self.counts[f"objects_{taken}"] += 1
-        if taken is Taken.NEW:
-            call.new += 1
-            if number not in call.changed:
-                call.changed.add(number)
-                self._ledger.changed(number)
-        elif taken is Taken.OTHER:
+        call.lacking.discard(names)
+        if taken is Taken.OTHER:
+            self._ledger.conflicting(number)
             self._log(f"study {number}: an object came that is not the one known by its UID; the first stays")
             return DUPLICATE
         return SUCCESS

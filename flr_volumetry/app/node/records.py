@@ -52,6 +52,8 @@ class Study:
         Why it failed or was ignored.
     seconds : float
         That the case took.
+    tries : int
+        How often it was begun for this result.
     """
 
     number: int
@@ -65,6 +67,7 @@ class Study:
     reason: str
     message: str
     seconds: float
+    tries: int
 
     @property
     def name(self) -> str:

@@ -40,6 +40,9 @@ SILENT_S = 30.0
 """A node whose main thread has not been round for so long does not work."""
 STALE_S = 6 * 3600.0
 """Objects that wait longer for a destination are a problem to be told."""
+MOST_TRIES = 3
+PASSING = ("disk_full", "system_error", "worker_lost")
+"""Reasons of a case that may be gone at the next try."""
 OBJECTS = {
     "seg": ("1.2.840.10008.5.1.4.1.1.66.4",),
     "sr": (
@@ -96,9 +99,7 @@ class Node:
                     reason="in_use",
                 )
             )
-            folder.chmod(0o700)
-            self.inbox = Inbox(folder)
-            self.inbox.sweep()
+            self.inbox = _opened(folder)
             self.ledger = Ledger(folder / "queue.sqlite")
             stack.callback(self.ledger.close)
             self.deliveries = Deliveries(self.ledger)
@@ -233,9 +234,11 @@ class Node:
         self.seconds += ended.seconds
         self.ended[ended.reason or "done"] += 1
         if ended.reason:
+            again = ended.reason in PASSING and study.tries < MOST_TRIES
             outcome = Outcome(name, ended.reason, ended.message, ended.seconds)
-            self.ledger.finish(study.number, State.FAILED, outcome)
-            self._log(f"study {study.number}: failed [{ended.reason}], its log says more")
+            self.ledger.finish(study.number, State.QUEUED if again else State.FAILED, outcome)
+            then = "tried again" if again else "its log says more"
+            self._log(f"study {study.number}: failed [{ended.reason}], {then}")
             return
         folder = self.settings.folder / CASES / study.name
         send = list(self._to_send(meant, folder, ended.key))
@@ -269,6 +272,23 @@ class Node:
             self.ledger.tidied(study.number)
 
 
+def _opened(folder: Path) -> Inbox:
+    try:
+        folder.chmod(0o700)
+        found = Inbox(folder)
+        found.sweep()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return found
+
+
+def _unwritable(folder: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{folder} cannot be written: {error.strerror or error}. The node keeps there what it receives.",
+        reason="unwritable",
+    )
+
+
 def require_room(settings: NodeSettings) -> None:
     """Refuse a node that could receive nothing from the beginning.
 
@@ -280,10 +300,13 @@ def require_room(settings: NodeSettings) -> None:
     Raises
     ------
     OutputError
-        If its disk has less room than it is to keep free.
+        If its folder cannot be made, or its disk has less room than it is to keep free.
     """
     folder = settings.folder
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     free, least = shutil.disk_usage(folder).free / 1e9, settings.file.node.refuse_below_gb
     if free < least:
         raise OutputError(

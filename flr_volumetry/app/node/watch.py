@@ -150,10 +150,12 @@ class Watcher:
             return
         if names.study not in taking.numbers:
             taking.numbers[names.study] = self._ledger.begun(names.study, self.folder.name)
+        if not self._inbox.has(names):
+            self._ledger.changed(taking.numbers[names.study])
         taken = self._inbox.take(path, names)
         taking.counts[taken] += 1
-        if taken is Taken.NEW:
-            self._ledger.changed(taking.numbers[names.study])
+        if taken is Taken.OTHER:
+            self._ledger.conflicting(taking.numbers[names.study])
 
     def _ended(self, taking: _Taking, began: float, *, clean: bool) -> None:
         for number in taking.numbers.values():
