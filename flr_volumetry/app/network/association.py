@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.app.network.quiet import quiet_dimse
@@ -79,9 +79,10 @@ def associated(
     """
     quiet_dimse()
     from pynetdicom import evt
-    from pynetdicom.ae import ApplicationEntity
 
-    entity = ApplicationEntity(ae_title=peer.calling)
+    from flr_volumetry.app.network.entity import ClientEntity
+
+    entity = ClientEntity(ae_title=peer.calling)
     entity.connection_timeout = peer.connect_s
     entity.acse_timeout = peer.answer_s
     entity.dimse_timeout = peer.answer_s
@@ -96,7 +97,7 @@ def associated(
             ae_title=peer.ae_title,
             max_pdu=peer.max_pdu,
             ext_neg=list(roles),
-            evt_handlers=[*handlers, (evt.EVT_CONN_CLOSE, _wake)],
+            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, undelayed), (evt.EVT_CONN_CLOSE, _wake)],
             tls_args=tls,
         )
     except OSError as error:  # the host's name is not known
@@ -112,6 +113,18 @@ def associated(
         association.release()
     else:
         association.kill()
+
+
+def undelayed(event: Any) -> None:
+    """Have a command and its data leave at once: each waits 40 ms for the other's receipt if not (Nagle).
+
+    Parameters
+    ----------
+    event : pynetdicom.events.Event
+        A connection was opened, by us or by a peer.
+    """
+    with suppress(AttributeError, OSError):
+        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _wake(event: Any) -> None:

@@ -13,6 +13,7 @@ from flr_volumetry.app.network.association import (
     NOT_OFFERED,
     associated,
     server_context,
+    undelayed,
 )
 from flr_volumetry.app.network.instances import DIRECTORY
 from flr_volumetry.app.network.keeping import NOT_ASKED_FOR, Keeper
@@ -87,7 +88,7 @@ def listening(peer: DicomPeer, keeper: Current, *, host: str, port: int) -> Iter
             (host, port),
             block=False,
             ssl_context=None if peer.tls is None else server_context(peer.tls),
-            evt_handlers=[(evt.EVT_C_STORE, keeper.handle)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, undelayed), (evt.EVT_C_STORE, keeper.handle)],
         )
     except OSError as error:
         raise NetworkError(
@@ -334,7 +335,8 @@ def _require(peer: DicomPeer, keeper: Keeper, status: Any, how: str) -> None:
     if code in (0x0122, 0x0124, 0x0211):
         raise NetworkError(f"{peer.address} offers no such transfer (0x{code:04X}).", reason=NOT_OFFERED)
     busy = code >> 8 == 0xA7
+    hint = f" Perhaps it does not know, or cannot reach, {how}" if how and not keeper.came else ""
     raise NetworkError(
-        f"{peer.address} cannot send what was asked for (0x{code:04X}).",
+        f"{peer.address} cannot send what was asked for (0x{code:04X}).{hint}",
         reason="peer_busy" if busy else "transfer_failed",
     )
