@@ -61,6 +61,7 @@ class DicomArchive:
         self.stored: list[tuple[str, bytes, str]] = []
         self.held: dict[str, Dataset] = {}
         self.answer = lambda event: 0x0000
+        self.gives = lambda found: found
         self.associations = 0
         self.destinations: dict[str, tuple[str, int]] = {}
         entity = AE(ae_title=ae_title)
@@ -71,6 +72,7 @@ class DicomArchive:
         for offered, uid in ((find, FIND), (get, GET), (True, MOVE)):
             if offered:
                 entity.add_supported_context(uid)
+        self.entity = entity
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 5
         self.server = entity.start_server(
             ("127.0.0.1", 0),
@@ -155,7 +157,7 @@ class DicomArchive:
             yield 0xFF00, match
 
     def _get(self, event):
-        found = list(self.matching(event.identifier))
+        found = self.gives(list(self.matching(event.identifier)))
         yield len(found)
         for data in found:
             yield 0xFF00, data
@@ -167,7 +169,7 @@ class DicomArchive:
         if where is None:
             yield None, None
             return
-        found = list(self.matching(event.identifier))
+        found = self.gives(list(self.matching(event.identifier)))
         contexts = [build_context(uid) for uid in {str(data.SOPClassUID) for data in found}]
         yield (*where, {"contexts": contexts})
         yield len(found)
@@ -201,6 +203,7 @@ class WebArchive:
         self.most_bytes = most_bytes
         self.page = page
         self.cut_after = 0
+        self.gives = lambda found: found
 
     def app(self):
         """As an ASGI application."""
@@ -305,6 +308,7 @@ class WebArchive:
                 found.append(raw)
         if not found:
             return Response(status_code=404)
+        found = self.gives(found)
         parts = [b"--B7\r\nContent-Type: application/dicom\r\n\r\n" + raw + b"\r\n" for raw in found]
         body = b"".join([*parts, b"--B7--\r\n"])
         kind = 'multipart/related; type="application/dicom"; boundary="B7"'
@@ -314,19 +318,20 @@ class WebArchive:
 
 
 @contextmanager
-def web_archive(**wishes):
-    """Run a `WebArchive`; it has an `address` then."""
+def web_archive(*, tls=None, **wishes):
+    """Run a `WebArchive`; it has an `address` then; `tls` is its certificate and key."""
     import uvicorn
 
     archive = WebArchive(**wishes)
+    secure = {"ssl_certfile": tls[0], "ssl_keyfile": tls[1]} if tls else {}
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(archive.app(), log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(archive.app(), log_level="critical", lifespan="off", **secure))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    archive.address = f"http://127.0.0.1:{listening.getsockname()[1]}/dicom-web"
+    archive.address = f"http{'s' if tls else ''}://127.0.0.1:{listening.getsockname()[1]}/dicom-web"
     try:
         yield archive
     finally:
