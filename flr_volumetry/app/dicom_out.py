@@ -47,6 +47,12 @@ PLAN, LIVER, COUINAUD, REPORT, DOCUMENT, PICTURES = (
 )
 
 
+RESULT_SERIES: Final = frozenset(
+    words.description for words in (PLAN, LIVER, COUINAUD, REPORT, DOCUMENT, PICTURES)
+)
+"""Series Descriptions of what is made here, by which a result is known when it comes back."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DicomOut:
     """The objects of a case, made, and what must be said of them.

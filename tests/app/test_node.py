@@ -131,6 +131,10 @@ def test_a_study_is_received_run_and_sent_back_once(tmp_path, study):
         stays = masks()[2].sum() / masks()[1].sum()
         assert report["indices"]["flr"]["value"] == pytest.approx(stays)
         first = list(archive.came)
+        # A PACS that sends on whatever it gets: results of results are not made.
+        results = sorted((node.settings.folder / "cases" / known.name / "dicom").glob("[rs]*.dcm"))
+        assert set(send(node.receiver.port, results)) == {0}
+        assert node.receiver.counts["objects_result"] == len(results)
         kinds = {
             dcmread(p).Modality for p in (node.settings.folder / "cases" / known.name / "dicom").iterdir()
         }

@@ -12,7 +12,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flr_volumetry.app.dicom_out import RESULT_SERIES
 from flr_volumetry.errors import OutputError, UnreadableError
+from flr_volumetry.io.derived.segments import MANUFACTURER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +38,7 @@ class Taken(StrEnum):
     NEW = "new"
     KNOWN = "known"
     OTHER = "other"
+    RESULT = "result"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,15 @@ class Names:
     ----------
     study, series, instance : str
         Instance UIDs.
+    result : bool
+        Whether it is what this program makes of a case: a PACS that sends on whatever it gets would have
+        results made of results without end.
     """
 
     study: str
     series: str
     instance: str
+    result: bool = False
 
 
 def names_of(path: Path) -> Names:
@@ -71,13 +78,16 @@ def names_of(path: Path) -> Names:
     UnreadableError
         If it is no DICOM file, or lacks one of them, or one is no UID.
     """
-    header = _header(path, ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"))
-    found = [str(header.get(key, "")) for key in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
+    uids = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    header = _header(path, (*uids, "Manufacturer", "SeriesDescription"))
+    found = [str(header.get(key, "")) for key in uids]
     if not all(UID.fullmatch(uid) for uid in found):
         raise UnreadableError(
             "an object without a study, series or instance UID, or one that is none.", reason="bad_uid"
         )
-    return Names(*found)
+    maker, series = str(header.get("Manufacturer", "")), str(header.get("SeriesDescription", ""))
+    study, series_uid, instance = found
+    return Names(study, series_uid, instance, maker == MANUFACTURER and series in RESULT_SERIES)
 
 
 class Inbox:

@@ -314,6 +314,9 @@ class Receiver:
         stated = str(event.request.AffectedSOPInstanceUID)
         if names.instance != stated or not UID.fullmatch(stated):
             return NO_MATCH
+        if names.result:
+            self.counts[f"objects_{Taken.RESULT}"] += 1
+            return SUCCESS
         # Until the object is taken its study lacks it, whatever the caller does next.
         call.lacking.add(names)
         if self.refusal():

@@ -148,6 +148,9 @@ class Watcher:
         except UnreadableError:
             taking.strange += 1
             return
+        if names.result:
+            taking.counts[Taken.RESULT] += 1
+            return
         if names.study not in taking.numbers:
             taking.numbers[names.study] = self._ledger.begun(names.study, self.folder.name)
         if not self._inbox.has(names):
