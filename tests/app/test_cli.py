@@ -19,6 +19,7 @@ from flr_volumetry.app.cli import main
 from flr_volumetry.app.sample import sample_case
 from flr_volumetry.images import Grid, Mask
 from flr_volumetry.io import write_mask
+from tests.app.test_batch import draw_patient
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_data"
@@ -56,6 +57,29 @@ def variant(tmp_path):
         return path
 
     return write
+
+
+SMALL = """
+[case]
+id = "small"
+
+[masks]
+liver = "liver.nii.gz"
+segments = "segments.nii.gz"
+
+[[stage]]
+name = "one"
+resections = [{ kind = "hepatectomy", name = "right_hepatectomy", caudate = false }]
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A case with masks so coarse that it is run in a moment, for what does not depend on the patient."""
+    folder = tmp_path_factory.mktemp("small") / "patient"
+    draw_patient(folder, 0)
+    (folder / "case.toml").write_text(SMALL)
+    return folder / "case.toml"
 
 
 def refused(tmp_path, case, reason):
@@ -168,7 +192,9 @@ def test_a_series_must_be_chosen_where_there_are_several(variant, tmp_path):
     case = variant(('path = "ct/"', f'path = "{both}"'))
 
     message = refused(tmp_path, case, "several_series")
-    chosen = flr_command("run", case, "--root", SAMPLE, "--out", tmp_path / "out", "--series", "1")
+    chosen = flr_command(
+        "run", case, "--root", SAMPLE, "--out", tmp_path / "out", "--series", "1", "--no-dicom"
+    )
 
     assert "--series" in message
     assert chosen.exit_code == 0, chosen.stderr
@@ -288,7 +314,7 @@ def test_lesions_of_one_file_are_split_on_request(variant, tmp_path, scan_grid):
     entry = f'{{ path = "{path}", split = true }}'
     case = variant(('"masks/tumour1.nii.gz", "masks/tumour2.nii.gz"', entry))
 
-    result = flr_command("run", case, "--root", SAMPLE, "--out", tmp_path / "out")
+    result = flr_command("run", case, "--root", SAMPLE, "--out", tmp_path / "out", "--no-dicom")
 
     assert result.exit_code == 0, result.stderr
     lesions = json.loads((tmp_path / "out" / "report.json").read_text())["lesions"]
@@ -297,11 +323,11 @@ def test_lesions_of_one_file_are_split_on_request(variant, tmp_path, scan_grid):
     assert lesions[2]["name"] == "tumour3"
 
 
-def test_a_terminal_of_another_encoding_does_not_stop_a_run(tmp_path):
+def test_a_terminal_of_another_encoding_does_not_stop_a_run(tmp_path, small):
     """A Polish name on a Western terminal, and a folder whose name is no UTF-8."""
     folder = tmp_path / os.fsdecode(b"M\xffller")
     folder.mkdir()
-    text = (SAMPLE / "case.toml").read_text().replace('id = "sample"', 'id = "\u0141ukasz"')
+    text = SMALL.replace('id = "small"', 'id = "\u0141ukasz"')
     (folder / "case.toml").write_text(text, encoding="utf-8")
     done = subprocess.run(
         [
@@ -311,7 +337,7 @@ def test_a_terminal_of_another_encoding_does_not_stop_a_run(tmp_path):
             "run",
             folder / "case.toml",
             "--root",
-            SAMPLE,
+            small.parent,
             "--out",
             folder / "o",
         ],
@@ -363,7 +389,7 @@ def test_an_output_folder_that_cannot_be_written_is_refused_before_the_work(tmp_
 
 
 @pytest.mark.parametrize("moment", ["image", "cutting", "drawing", "writing"])
-def test_an_interrupted_run_leaves_no_half_written_output(tmp_path, moment):
+def test_an_interrupted_run_leaves_no_half_written_output(tmp_path, moment, small):
     """Ctrl-C at each step: the earlier result stays, or none appears."""
     out = tmp_path / "out"
     out.mkdir()
@@ -382,7 +408,7 @@ def test_an_interrupted_run_leaves_no_half_written_output(tmp_path, moment):
         "write.write_outcome(outcome, Path(sys.argv[2]), tell=tell)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(sample_case()), str(out)],
+        [sys.executable, "-c", code, str(small), str(out)],
         capture_output=True,
         text=True,
         check=False,
@@ -394,10 +420,10 @@ def test_an_interrupted_run_leaves_no_half_written_output(tmp_path, moment):
     assert json.loads((out / "report.json").read_text())["old"]
 
 
-def test_a_killed_run_can_be_run_again(tmp_path):
+def test_a_killed_run_can_be_run_again(tmp_path, small):
     """SIGKILL whenever it comes: no output folder, or a whole one; the next run succeeds."""
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "flr_volumetry", "demo", "--out", str(out)]
+    command = [sys.executable, "-m", "flr_volumetry", "run", str(small), "--out", str(out)]
     for seconds in (0.5, 1.5, 2.5):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(seconds)

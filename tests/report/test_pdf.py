@@ -192,7 +192,8 @@ def test_many_caveats_take_more_pages_and_are_all_there(summary):
     many = replace(summary, caveats=tuple(Caveat(f"c{n}", f"Doubt number {n}. " * 60) for n in range(60)))
     made = pdf_bytes(many)
     assert len(read(made).pages) > 4
-    assert all(f"Doubt number {n}." in text_of(made) for n in range(60))
+    text = text_of(made)
+    assert all(f"Doubt number {n}." in text for n in range(60))
 
 
 def test_what_cannot_be_typeset_is_one_error(summary):
