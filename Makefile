@@ -3,8 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
-# Tests run side by side, one process for each core; WORKERS=0 for one after the other.
+# Tests run side by side, one process for each core, a file in one of them, so that what its tests share is made
+# once; WORKERS=0 for one after the other.
 WORKERS ?= auto
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: demo test check bench evaluate clean
 
@@ -12,15 +14,16 @@ demo: $(STAMP)
 	$(BIN)/flr demo --out build/demo
 	@echo "Open build/demo/report.html in a browser."
 
+# The docs have run in check.
 test: check
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(PYTEST) --ignore tests/docs $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -p no:cacheprovider tests/docs
+	$(PYTEST) -q -p no:cacheprovider tests/docs
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install -q -e '.[bench]'
