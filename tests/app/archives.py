@@ -153,7 +153,8 @@ class DicomArchive:
                 if keyword in event.identifier:
                     setattr(match, keyword, str(count))
             if "ModalitiesInStudy" in event.identifier:
-                match.ModalitiesInStudy = data.Modality
+                study = [d for d in self.held.values() if d.StudyInstanceUID == data.StudyInstanceUID]
+                match.ModalitiesInStudy = sorted({other.Modality for other in study})
             yield 0xFF00, match
 
     def _get(self, event):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from flr_volumetry.app.network.client import echo, holds, send
 from flr_volumetry.app.network.instances import Instance
 from flr_volumetry.app.network.matches import date_range
 from flr_volumetry.app.network.multipart import Parts
+from flr_volumetry.app.network.quiet import quiet
 from flr_volumetry.app.network.store import contexts_of, grouped
 from flr_volumetry.errors import NetworkError
 from tests.app.archives import (
@@ -191,9 +193,12 @@ def test_a_study_is_pulled_whole_and_only_what_is_missing_again(way, tmp_path, o
         }
         gone = out / "1.2.3.1" / "1.2.3.1.1" / "1.2.3.1.1.2.dcm"
         gone.unlink()
+        given = []
+        archive.gives = lambda found: given.extend(found) or found
         second = flr("pull", *peer, "--patient-id", "S3CR3T", "--out", out, "--json")
 
     assert second.exit_code == 0, second.output
+    assert len(given) == 1
     found = {one["series"]["uid"]: one for one in json.loads(second.stdout)["series"]}
     assert (found["1.2.3.1.1"]["before"], found["1.2.3.1.1"]["came"]) == (2, 1)
     assert (found["1.2.3.1.2"]["before"], found["1.2.3.1.2"]["came"]) == (1, 0)
@@ -321,6 +326,13 @@ def test_no_word_of_the_patient_stands_in_logs_or_messages(tmp_path, files, capl
     said += [record.getMessage() for record in caplog.records]
 
     assert not [text for text in said if any(secret in text for secret in SECRETS)]
+
+
+def test_warnings_of_the_libraries_which_quote_values_are_not_shown():
+    quiet()
+
+    for module in ("pydicom.valuerep", "pynetdicom.dsutils"):
+        warnings.warn_explicit("Invalid value: Secret^Sally", UserWarning, "valuerep.py", 1, module)
 
 
 @pytest.mark.parametrize(

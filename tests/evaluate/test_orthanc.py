@@ -105,8 +105,17 @@ def test_the_sample_study_and_its_results_go_there_are_found_and_come_back(
         for name, by in (("dicom", "get"), ("dicom", "move"), ("web", "auto")):
             out = tmp_path / f"{name}-{by}"
             asked = ["--peer", name, "--peers", peers, "--study-uid", uid]
-            listed = json.loads(flr("pull", *asked, "--list", "--json").stdout)["studies"]
-            assert [one["uid"] for one in listed] == [uid]
+            first = pydicom.dcmread(next((study / "ct").glob("*.dcm")), stop_before_pixels=True)
+            day = str(first.StudyDate)
+            for keys, there in (
+                (["--study-uid", uid], True),
+                (["--patient-id", first.PatientID, "--modality", "seg", "--date", day], True),
+                (["--date", f"{day}-{day}", "--description", str(first.get("StudyDescription", ""))], True),
+                (["--date", f"{int(day[:4]) + 1}-01-01.."], False),
+                (["--patient-id", first.PatientID, "--modality", "US"], False),
+            ):
+                listed = flr("pull", *asked[:4], *keys, "--list", "--json")
+                assert [one["uid"] for one in json.loads(listed.stdout)["studies"]] == [uid] * there, keys
             began = time.perf_counter()
             pulled = flr("pull", *asked, "--by", by, "--port", MOVE_PORT, "--out", out)
             print(f"{to} -> {name} by {by}: {len(objects)} objects in {time.perf_counter() - began:.1f} s")

@@ -97,7 +97,7 @@ def associated(
             ae_title=peer.ae_title,
             max_pdu=peer.max_pdu,
             ext_neg=list(roles),
-            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, undelayed), (evt.EVT_CONN_CLOSE, _wake)],
+            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, undelayed)],
             tls_args=tls,
         )
     except OSError as error:  # the host's name is not known
@@ -125,11 +125,6 @@ def undelayed(event: Any) -> None:
     """
     with suppress(AttributeError, OSError):
         event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _wake(event: Any) -> None:
-    """Have whoever waits for an answer know that none will come, rather than wait until time is up."""
-    event.assoc.dimse.msg_queue.put((None, None))
 
 
 def client_context(tls: Tls) -> ssl.SSLContext:

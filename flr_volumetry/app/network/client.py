@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flr_volumetry.app.network import find, qido
 from flr_volumetry.app.network.addresses import DicomPeer, Peer
+from flr_volumetry.app.network.archive import held
 from flr_volumetry.app.network.instances import read_instance
 from flr_volumetry.app.network.sent import Sent
 from flr_volumetry.app.network.store import store
@@ -159,6 +160,4 @@ def holds(peer: Peer, study_uid: str, sop_uids: Collection[str]) -> frozenset[st
     InputError
         If a certificate or secret of ours cannot be read.
     """
-    if isinstance(peer, DicomPeer):
-        return find.held(peer, study_uid, frozenset(sop_uids))
-    return qido.held(peer, study_uid, frozenset(sop_uids))
+    return held(peer, study_uid, frozenset(sop_uids))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flr_volumetry.app.network.addresses import Peer
-    from flr_volumetry.app.network.matches import Study
+    from flr_volumetry.app.network.matches import Query, Study
     from flr_volumetry.app.network.pull import Pulled
     from flr_volumetry.app.network.push import Pushed
 
@@ -150,47 +150,67 @@ def pull(peer_name: str, peers_file: Path | None, out_dir: Path | None, **asked:
     Example:
         flr pull --peer pacs --patient-id P007 --modality CT --out studies
     """
-    from flr_volumetry.app.network.matches import Query
     from flr_volumetry.app.network.peers import find_peer
-    from flr_volumetry.app.network.pull import Listening, find_studies, pull_study
-    from flr_volumetry.errors import InputError
+    from flr_volumetry.app.network.pull import Listening, pull_study
+    from flr_volumetry.errors import FlrError
 
     if out_dir is None and not asked["only_list"]:
         raise click.UsageError("name the folder with --out, or ask for the list only with --list")
-    as_json = asked["as_json"]
-    pulled: list[Pulled] = []
     with refusing():
         peer = find_peer(peer_name, peers_file)
-        query = Query(
-            asked["patient_id"],
-            asked["accession"],
-            asked["study_uid"],
-            asked["dates"] or "",
-            asked["modality"].upper(),
-            asked["description"],
-            asked["series"],
-        )
-        with progress() as tell:
-            tell(f"asking {peer.name}")
-            studies = find_studies(peer, query)
-        if asked["only_list"] or (len(studies) > 1 and not asked["fetch_all"]):
-            _say_studies(studies, as_json=as_json)
-        if not studies:
-            raise InputError(f"{peer.address} has nothing that matches.", reason="no_match")
-        if asked["only_list"] or out_dir is None:
-            return
-        if len(studies) > 1 and not asked["fetch_all"]:
-            raise InputError(
-                f"{len(studies)} studies match; ask for less, or fetch them with --all.", reason="many_match"
-            )
-        how = Listening(asked["by"], asked["port"], asked["host"])
-        with progress() as tell:
+        query = _query(asked)
+        studies = _matching(peer, query, asked)
+    if asked["only_list"] or out_dir is None:
+        return
+    how = Listening(asked["by"], asked["port"], asked["host"])
+    pulled: list[Pulled] = []
+    stopped = ""
+    with progress() as tell:
+        try:
             for study in studies:
                 pulled += pull_study(peer, study, query, out_dir, how=how, tell=tell)
-    _say_pulled(pulled, as_json=as_json)
-    done = [one for one in pulled if one.complete]
+        except FlrError as error:
+            stopped = f"Error: {error.message} [{error.reason}]"
+    _say_pulled(pulled, as_json=asked["as_json"])
+    if stopped:
+        click.echo(stopped, err=True)
+    whole = pulled and not stopped and all(one.complete for one in pulled)
     some = any(one.before + one.came for one in pulled)
-    sys.exit(ALL if pulled and len(done) == len(pulled) else SOME if some else NONE)
+    sys.exit(ALL if whole else SOME if some else NONE)
+
+
+def _query(asked: dict[str, Any]) -> Query:
+    from flr_volumetry.app.network.matches import Query
+
+    return Query(
+        asked["patient_id"],
+        asked["accession"],
+        asked["study_uid"],
+        asked["dates"] or "",
+        asked["modality"].upper(),
+        asked["description"],
+        asked["series"],
+    )
+
+
+def _matching(peer: Peer, query: Query, asked: dict[str, Any]) -> list[Study]:
+    """Return the studies that are meant; shown where that was asked for, or there are too many."""
+    from flr_volumetry.app.network.pull import find_studies
+    from flr_volumetry.errors import InputError
+
+    with progress() as tell:
+        tell(f"asking {peer.name}")
+        studies = find_studies(peer, query)
+    many = len(studies) > 1 and not asked["fetch_all"]
+    if asked["only_list"] or many:
+        _say_studies(studies, as_json=asked["as_json"])
+    if not studies:
+        raise InputError(f"{peer.address} has nothing that matches.", reason="no_match")
+    if many and not asked["only_list"]:
+        raise InputError(
+            f"{len(studies)} studies match; ask for less, or fetch them with --all.", reason="many_match"
+        )
+    return studies
 
 
 def _say_studies(studies: Sequence[Study], *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableSequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -131,7 +132,7 @@ def _text(match: Any, keyword: str) -> str:
     value = match.get(keyword)
     if value is None:
         return ""
-    return "\\".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value).strip()
+    return "\\".join(map(str, value)) if isinstance(value, MutableSequence) else str(value).strip()
 
 
 def _count(match: Any, keyword: str) -> int | None:
@@ -221,43 +222,3 @@ def _require(peer: DicomPeer, status: Any) -> None:
     raise NetworkError(
         f"{peer.address} {words} the query (0x{code:04X}).", reason="peer_busy" if busy else "query_failed"
     )
-
-
-def held(peer: DicomPeer, study_uid: str, sop_uids: frozenset[str]) -> frozenset[str] | None:
-    """Ask which objects of a study a peer has.
-
-    Parameters
-    ----------
-    peer : DicomPeer
-        Whom to ask.
-    study_uid : str
-        Of the study.
-    sop_uids : frozenset of str
-        The objects in question.
-
-    Returns
-    -------
-    frozenset of str or None
-        Those that it has; None if it answers no queries.
-
-    Raises
-    ------
-    NetworkError
-        If it cannot be reached, or does not take us.
-    """
-    found: set[str] = set()
-    try:
-        with asking(peer) as association:
-            archive = FindArchive(peer, association)
-            for series in archive.series(study_uid):
-                objects = archive.objects(series)
-                if objects is None:
-                    return None
-                found.update(stored.uid for stored in objects)
-                if found >= sop_uids:
-                    break
-    except NetworkError as error:
-        if error.reason in (NOT_OFFERED, "query_failed"):
-            return None
-        raise
-    return sop_uids & found

@@ -110,7 +110,6 @@ class Journal:
             Whether the peer has it; if not, it is known not to.
         """
         self._add([(DONE if sent else OVER, mark)])
-        self._learn(DONE if sent else OVER, mark)
 
     def _add(self, lines: list[tuple[str, Mark]]) -> None:
         try:

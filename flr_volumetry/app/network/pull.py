@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from flr_volumetry.app.network.addresses import DicomPeer, Peer
+from flr_volumetry.app.network.archive import archive_of
 from flr_volumetry.app.network.association import NOT_OFFERED
-from flr_volumetry.app.network.find import FindArchive, asking
 from flr_volumetry.app.network.http import client
 from flr_volumetry.app.network.keeping import Keeper, missing
-from flr_volumetry.app.network.qido import WebArchive
 from flr_volumetry.app.network.retrieve import Current, Getter, Mover, listening, own_address
 from flr_volumetry.app.network.wado import WebGetter
 from flr_volumetry.errors import InputError, NetworkError
@@ -20,7 +19,7 @@ from flr_volumetry.errors import InputError, NetworkError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from flr_volumetry.app.network.matches import Archive, Query, Series, Stored, Study
+    from flr_volumetry.app.network.matches import Query, Series, Stored, Study
 
 
 class _Fetches(Protocol):
@@ -86,32 +85,6 @@ class Pulled:
     def complete(self) -> bool:
         """Whether all that the archive has is there."""
         return not self.reason and not self.lacking
-
-
-@contextmanager
-def archive_of(peer: Peer) -> Iterator[Archive]:
-    """Hold an archive, to ask it.
-
-    Parameters
-    ----------
-    peer : Peer
-        Whom to ask.
-
-    Yields
-    ------
-    Archive
-        While its connection is held.
-
-    Raises
-    ------
-    NetworkError
-        If it cannot be reached, or answers no queries.
-    """
-    with ExitStack() as stack:
-        if isinstance(peer, DicomPeer):
-            yield FindArchive(peer, stack.enter_context(asking(peer)))
-        else:
-            yield WebArchive(peer, stack.enter_context(client(peer)))
 
 
 def find_studies(peer: Peer, query: Query) -> list[Study]:

@@ -168,7 +168,8 @@ def _identity(item: dict[str, Any]) -> str:
 def _get(peer: WebPeer, http: httpx2.Client, path: str, keys: Mapping[str, str]) -> list[dict[str, Any]]:
     with answering(peer):
         response = http.get(f"{peer.qido}{path}", params=dict(keys), headers={"Accept": DICOM_JSON})
-    if response.status_code == 204:
+    # Of a study or series that is not there, some servers say so.
+    if response.status_code == 204 or (response.status_code == 404 and path.count("/") > 1):
         return []
     require_welcome(peer, response.status_code)
     try:
@@ -178,36 +179,3 @@ def _get(peer: WebPeer, http: httpx2.Client, path: str, keys: Mapping[str, str])
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise NetworkError(f"{peer.address} does not answer a query in DICOM JSON.", reason="not_offered")
     return found
-
-
-def held(peer: WebPeer, study_uid: str, sop_uids: frozenset[str]) -> frozenset[str] | None:
-    """Ask which objects of a study a peer has.
-
-    Parameters
-    ----------
-    peer : WebPeer
-        Whom to ask.
-    study_uid : str
-        Of the study.
-    sop_uids : frozenset of str
-        The objects in question.
-
-    Returns
-    -------
-    frozenset of str or None
-        Those that it has; None if it answers no queries.
-
-    Raises
-    ------
-    NetworkError
-        If it cannot be reached, or does not take us.
-    """
-    with client(peer) as http:
-        try:
-            matches = list(search(peer, http, "/instances", {"StudyInstanceUID": study_uid}))
-        except NetworkError as error:
-            if error.reason == "not_offered":
-                return None
-            raise
-    found = {str(uid) for item in matches for uid in values(item, SOP_INSTANCE_UID)[:1]}
-    return sop_uids & found

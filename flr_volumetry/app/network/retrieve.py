@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from flr_volumetry.app.network.association import (
@@ -289,8 +289,8 @@ class Mover:
         def watch() -> None:
             while not done.wait(min(1.0, self.peer.answer_s / 4)):
                 if time.monotonic() - self.current.last > self.peer.answer_s:
-                    with suppress(Exception):
-                        association.abort()
+                    # Whoever waits for a message takes this as none in time, and breaks off.
+                    association.dimse.msg_queue.put((None, None))
                     return
 
         thread = threading.Thread(target=watch, daemon=True)
