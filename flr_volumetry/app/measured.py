@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flr_volumetry.app.functional_map import map_share_of, tissue_of, with_spleen
 from flr_volumetry.assessment.engine import assess
@@ -17,7 +17,7 @@ from flr_volumetry.segmentation.quality import boundary_sd_mm
 from flr_volumetry.volumetry.consequences import weigh
 from flr_volumetry.volumetry.measure import measure
 from flr_volumetry.volumetry.uncertainty import estimate_errors
-from flr_volumetry.volumetry.uncertainty.settings import MOST_MM
+from flr_volumetry.volumetry.uncertainty.settings import DRAWING_ERRORS, MOST_MM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from flr_volumetry.volumetry.uncertainty import DrawingErrors, VolumeErrors
 
 LIBRARIES = ("numpy", "scipy", "edt", "connected-components-3d", "isal", "matplotlib", "typst")
+WHOLE_SHARE: Final = DRAWING_ERRORS.outline_sd_mm / DRAWING_ERRORS.local_sd_mm
+"""How far an outline lies too wide or too tight as a whole, over how far it wavers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -314,11 +316,19 @@ def widened(drawing: DrawingErrors, quality: Quality) -> DrawingErrors:
     -------
     DrawingErrors
         Never smaller: a mask that follows the scan's edges well makes no interval narrower.
+
+    Notes
+    -----
+    Masks that waver more lie too wide or too tight by more as a whole: on 30 automatic masks of synthetic
+    patients by 0.39 of their mean distance from the truth (root mean square), as the defaults have it, 0.4
+    and 1.2 mm.
     """
     expected = boundary_sd_mm(quality)
     if expected is None or expected <= drawing.local_sd_mm:
         return drawing
-    return replace(drawing, local_sd_mm=min(expected, MOST_MM))
+    local = min(expected, MOST_MM)
+    whole = max(drawing.outline_sd_mm, WHOLE_SHARE * local)
+    return replace(drawing, local_sd_mm=round(local, 3), outline_sd_mm=round(whole, 3))
 
 
 def without_forecast(assessment: Assessment) -> Assessment:

@@ -188,7 +188,10 @@ def test_an_outline_that_is_expected_to_be_off_widens_the_intervals_and_a_good_o
     assert boundary_sd_mm(Quality(Structure.LIVER, boundary_mm=READERS_MM)) == pytest.approx(1.2, abs=0.01)
     assert widened(drawing, Quality(Structure.LIVER, boundary_mm=READERS_MM)) == drawing
     wider = widened(drawing, Quality(Structure.LIVER, boundary_mm=np.hypot(2.0, READERS_MM / np.sqrt(2))))
-    assert wider.local_sd_mm == pytest.approx(2.5066, abs=1e-4)
+    assert wider.local_sd_mm == pytest.approx(2.5066, abs=1e-3)
+    assert wider.outline_sd_mm == pytest.approx(2.5066 / 3, abs=1e-3)
+    site = widened(DrawingErrors(outline_sd_mm=1.5), Quality(Structure.LIVER, boundary_mm=3.0))
+    assert (site.outline_sd_mm, site.local_sd_mm > 3) == (1.5, True)
     assert widened(drawing, Quality(Structure.LIVER, boundary_mm=20.0)).local_sd_mm == 20.0
 
 
