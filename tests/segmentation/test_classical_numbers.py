@@ -9,11 +9,13 @@ from flr_volumetry.images import Grid, Image, Source
 from flr_volumetry.segmentation.classical.cava import _front, _misplaced
 from flr_volumetry.segmentation.classical.closeup import CloseUp
 from flr_volumetry.segmentation.classical.lesions import find_lesions, grown_from
+from flr_volumetry.segmentation.classical.likeness import LUNG_WORTH, WALL_WORTH, _enclosed
 from flr_volumetry.segmentation.classical.magnetic import as_hounsfield
 from flr_volumetry.segmentation.classical.maxflow import continuous_cut
-from flr_volumetry.segmentation.classical.model import Model
+from flr_volumetry.segmentation.classical.model import Model, Scene
 from flr_volumetry.segmentation.classical.refine import refine
-from flr_volumetry.segmentation.classical.working import distance_mm, doubled
+from flr_volumetry.segmentation.classical.tissue import Tissue
+from flr_volumetry.segmentation.classical.working import Working, distance_mm, doubled
 
 STEP = 1.5
 SHAPE = (48, 48, 48)
@@ -134,3 +136,20 @@ def test_what_was_halved_fills_any_shape_again():
     """The last voxel is repeated where the shape reaches beyond it."""
     small = np.arange(3)[:, None, None]
     assert doubled(small, (8, 1, 1)).ravel().tolist() == [0, 0, 1, 1, 2, 2, 2, 2]
+
+
+def test_the_lung_above_speaks_for_liver_on_the_right_more_than_on_the_left():
+    """On the left the diaphragm covers stomach and spleen as well: the lung counts as any wall does."""
+    shape, step = (60, 40, 40), 2.5
+    grid = Grid(shape, np.diag([step, step, step, 1.0]))
+    body = np.ones(shape, dtype=bool)
+    lung = np.zeros(shape, dtype=bool)
+    lung[..., 24:] = True
+    tissue = Tissue(body, lung, ~body, np.full(shape[2], 30.0), np.full(shape[:2], 24.0))
+    values = np.where(lung, -800.0, 60.0).astype(np.float32)
+    scene = Scene(Working(grid, values, body), tissue, np.full(shape, -50.0, np.float32))
+    model = Model(~body, values, 110.0, 4.0, 4.0, 55.0, 5.0, 5.0)
+    _, share = _enclosed(scene, model, ~body, np.zeros(shape, np.float32))
+    right, left = share[10:14, 18:22, 18:20].mean(), share[46:50, 18:22, 18:20].mean()
+    assert right > 0
+    assert right / left == pytest.approx(LUNG_WORTH / WALL_WORTH, rel=0.02)

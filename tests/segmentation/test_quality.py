@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from flr_volumetry.segmentation.quality import (
     expected_boundary_mm,
 )
 from flr_volumetry.segmentation.quality_features import Features, raggedness
+from flr_volumetry.segmentation.quality_look import look_at
 from flr_volumetry.segmentation.readers import (
     MEASURED_MM,
     READERS_MM,
@@ -76,6 +78,17 @@ def test_the_place_of_an_error_is_where_the_mask_differs(patient, kind):
     wrong = mask.grid.centres_mm(np.argwhere(spoilt.voxels != mask.voxels))
     places = [f.place_mm for f in check_masks(liver_of(image, spoilt, lesions)).findings if f.place_mm]
     assert min(float(np.linalg.norm(wrong - p, axis=1).min()) for p in places) < 5
+
+
+@pytest.mark.parametrize(("kind", "back"), [("shift across", "right"), ("shift along", "feet")])
+def test_it_is_said_which_way_a_moved_mask_must_go_back(patient, kind, back):
+    """By 9 to 10 mm to the left or to the head."""
+    image, mask, _ = patient
+    checked = check_masks(liver_of(image, spoil(mask, kind, 0.8)))
+    message = next(f.caveat.message for f in checked.findings if f.caveat.code == "mask_off_edges")
+    length, way = re.search(r"moved by about (\d+) mm towards (\w+)", message).groups()
+    assert way == back
+    assert 3 <= int(length) <= 12
 
 
 def test_the_estimate_falls_as_the_outline_wavers(patient):
@@ -152,11 +165,16 @@ def test_a_marked_lesion_is_not_foreign_and_an_unmarked_organ_is(patient):
     voxels = np.array(image.voxels)
     voxels[ball_there] = 400
     scan = dataclasses.replace(image, voxels=voxels)
-    marked = check_masks(liver_of(scan, mask, [*lesions, Mask(mask.grid, ball_there)]))
+    told = liver_of(scan, mask, [*lesions, Mask(mask.grid, ball_there)])
+    # What a liver looks like is told without what is marked.
+    assert look_at(told).median == pytest.approx(look_at(liver_of(image, mask, lesions)).median, abs=2)
+    marked = check_masks(told)
     unmarked = check_masks(liver_of(scan, mask, lesions))
     assert "mask_foreign" not in codes(marked)
-    message = next(f.caveat.message for f in unmarked.findings if f.caveat.code == "mask_foreign")
-    assert "bone or metal" in message
+    foreign = next(f for f in unmarked.findings if f.caveat.code == "mask_foreign")
+    assert "bone or metal" in foreign.caveat.message
+    # The place is its middle, not its rim.
+    assert foreign.place_mm == pytest.approx(mask.grid.centres_mm([bright])[0], abs=5)
 
 
 def test_the_formulas_of_the_estimate():
