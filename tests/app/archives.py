@@ -62,6 +62,7 @@ class DicomArchive:
         self.held: dict[str, Dataset] = {}
         self.answer = lambda event: 0x0000
         self.gives = lambda found: found
+        self.levels = tuple(LEVELS)
         self.associations = 0
         self.destinations: dict[str, tuple[str, int]] = {}
         entity = AE(ae_title=ae_title)
@@ -136,6 +137,9 @@ class DicomArchive:
                 yield data
 
     def _find(self, event):
+        if event.identifier.QueryRetrieveLevel not in self.levels:
+            yield 0xC000, None
+            return
         key = LEVELS[event.identifier.QueryRetrieveLevel]
         seen = set()
         for data in self.matching(event.identifier):
@@ -198,6 +202,7 @@ class WebArchive:
     def __init__(self, *, token="", most_bytes=0, page=1000):
         self.held: dict[str, bytes] = {}
         self.status = 0
+        self.nothing = 204
         self.failures: dict[str, int] = {}
         self.requests: list[tuple[str, str]] = []
         self.token = token
@@ -291,7 +296,7 @@ class WebArchive:
         most = min(self.page, int(request.query_params.get("limit", self.page)))
         page = list(matches.values())[start : start + most]
         if not page:
-            return Response(status_code=204)
+            return Response(status_code=204 if level == "StudyInstanceUID" else self.nothing)
         return JSONResponse(page, media_type="application/dicom+json")
 
     async def _retrieve(self, request):

@@ -120,6 +120,32 @@ def test_an_archive_that_cannot_be_asked_holds_nothing_we_know_of(files):
         assert holds(web_peer(archive.address), "1.2.3.1", ["1.2"]) is None
 
 
+def test_a_study_that_a_server_does_not_know_is_not_held():
+    with web_archive() as archive:
+        archive.nothing = 404
+        assert holds(web_peer(archive.address), "1.2.3.1", ["1.2"]) == frozenset()
+
+
+def test_an_archive_that_tells_no_single_objects_is_pulled_by_its_numbers(tmp_path, objects):
+    out = tmp_path / "out"
+    with archive_of("get", tmp_path) as (archive, peer):
+        give(archive, objects, tmp_path / "given")
+        archive.levels = ("STUDY", "SERIES")
+        assert holds(dicom_peer(archive.port), "1.2.3.1", ["1.2"]) is None
+        archive.gives = lambda found: found[:2]
+        some = flr("pull", *peer, "--patient-id", "S3CR3T", "--series", "portal", "--out", out)
+        archive.gives = lambda found: found
+        rest = flr("pull", *peer, "--patient-id", "S3CR3T", "--series", "portal", "--out", out)
+        asked = []
+        archive.gives = lambda found: asked.append(found) or found
+        none = flr("pull", *peer, "--patient-id", "S3CR3T", "--series", "portal", "--out", out)
+
+    assert [one.exit_code for one in (some, rest, none)] == [3, 0, 0], some.output + rest.output
+    assert "2 of 3 objects" in some.stdout
+    assert "3 of 3 objects, 2 there before" in rest.stdout
+    assert asked == []
+
+
 @pytest.mark.parametrize("stored", [IMPLICIT, BIG_ENDIAN, DEFLATED, RLE, JPEG_LS])
 def test_what_a_peer_refuses_to_take_as_stored_is_brought_losslessly_into_what_it_takes(stored, tmp_path):
     original = an_object(1)

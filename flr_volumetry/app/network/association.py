@@ -14,6 +14,7 @@ from flr_volumetry.errors import InputError, NetworkError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pynetdicom.ae import ApplicationEntity
     from pynetdicom.association import Association
     from pynetdicom.presentation import PresentationContext
 
@@ -80,13 +81,7 @@ def associated(
     quiet_dimse()
     from pynetdicom import evt
 
-    from flr_volumetry.app.network.entity import ClientEntity
-
-    entity = ClientEntity(ae_title=peer.calling)
-    entity.connection_timeout = peer.connect_s
-    entity.acse_timeout = peer.answer_s
-    entity.dimse_timeout = peer.answer_s
-    entity.network_timeout = max(2 * peer.answer_s, 60.0)
+    entity = _entity(peer)
     tls = None if peer.tls is None else (client_context(peer.tls), peer.tls.name or peer.host)
     began = time.monotonic()
     try:
@@ -113,6 +108,18 @@ def associated(
         association.release()
     else:
         association.kill()
+
+
+def _entity(peer: DicomPeer) -> ApplicationEntity:
+    """Return us, as the peer knows us and as patient as was said."""
+    from flr_volumetry.app.network.entity import ClientEntity
+
+    entity = ClientEntity(ae_title=peer.calling)
+    entity.connection_timeout = peer.connect_s
+    entity.acse_timeout = peer.answer_s
+    entity.dimse_timeout = peer.answer_s
+    entity.network_timeout = max(2 * peer.answer_s, 60.0)
+    return entity
 
 
 def undelayed(event: Any) -> None:
