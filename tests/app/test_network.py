@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
+import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -313,6 +316,29 @@ def test_a_push_cut_short_goes_on_where_it_was(tmp_path, files):
 
     assert done.stdout == "4 objects for pacs: 2 sent, 0 refused, 0 failed, 2 sent before\n"
     assert [uid for uid, _, _ in archive.stored] == [pydicom.dcmread(path).SOPInstanceUID for path in files]
+
+
+def test_a_push_that_is_killed_and_run_again_sends_each_object_once(tmp_path):
+    """By SIGKILL, while objects are on their way."""
+    saved(tmp_path / "in", *(an_object(n) for n in range(30)))
+    with archive_of("store", tmp_path) as (archive, peer):
+        archive.answer = lambda event: time.sleep(0.03) or 0x0000
+        words = ["push", tmp_path / "in", *peer, "--journal", tmp_path / "journal"]
+        killed = subprocess.Popen([sys.executable, "-m", "flr_volumetry", *map(str, words)])
+        while len(archive.stored) < 10 and killed.poll() is None:
+            time.sleep(0.005)
+        killed.kill()
+        killed.wait()
+        # What was on its way arrives, or does not.
+        while archive.entity.active_associations:
+            time.sleep(0.01)
+        before = len(archive.stored)
+        rest = flr(*words)
+
+    assert 10 <= before < 30
+    assert rest.exit_code == 0, rest.output
+    assert sorted(uid for uid, _, _ in archive.stored) == sorted(f"1.2.3.1.1.{n}" for n in range(30))
+    assert rest.stdout.startswith(f"30 objects for pacs: {30 - before} sent, 0 refused, 0 failed, {before} ")
 
 
 def test_in_folders_what_is_no_dicom_is_passed_over_and_named_files_are_not(tmp_path, files):
