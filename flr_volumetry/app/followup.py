@@ -17,7 +17,7 @@ from flr_volumetry.app.carry import (
     stages_done,
     still_there,
 )
-from flr_volumetry.app.case import read_case
+from flr_volumetry.app.case import Case, read_case
 from flr_volumetry.app.exports import write_figures
 from flr_volumetry.app.followup_facts import (
     Laid,
@@ -52,11 +52,9 @@ from flr_volumetry.segmentation.registration import register
 from flr_volumetry.volumetry.forecast import Technique
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
-
-    from flr_volumetry.app.case import Case
 
 FOLLOWUP = "followup.json"
 PLANS_DIFFER = 0.10
@@ -83,7 +81,13 @@ class Asked:
 
 
 def write_followup(
-    baseline: Path, paths: Sequence[Path], out_dir: Path, asked: Asked, *, tell: Callable[[str], None]
+    baseline: Path,
+    paths: Sequence[Path | Case],
+    out_dir: Path,
+    asked: Asked,
+    *,
+    tell: Callable[[str], None],
+    also: Mapping[str, bytes] | None = None,
 ) -> tuple[Path, str]:
     """Hold later scans against a baseline, and write followup.html, followup.json and summary.txt.
 
@@ -91,15 +95,17 @@ def write_followup(
     ----------
     baseline : Path
         Its report.json.
-    paths : sequence of Path
-        report.json of later runs, or case files of later scans, which are run first: their reports stand in
-        the folders scan_1, scan_2 and so on.
+    paths : sequence of Path or Case
+        report.json of later runs, or cases of later scans or their files, which are run first: their reports
+        stand in the folders scan_1, scan_2 and so on.
     out_dir : Path
         Made if absent; an earlier follow-up in it is replaced.
     asked : Asked
         What the command says.
     tell : callable
         Called with the name of each step as it begins.
+    also : mapping of str to bytes or None
+        Further files to be written into the folder, by name.
 
     Returns
     -------
@@ -137,6 +143,8 @@ def write_followup(
         document = followup_json(
             result, views, version=program, inputs=[_input(r) for r in [base, *(x.record for x in laid)]]
         )
+        for name, content in (also or {}).items():
+            (folder / name).write_bytes(content)
         document = sealed({**document, "outputs": files_of(folder)})
         _put(folder / FOLLOWUP, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return out_dir / "followup.html", text
@@ -150,10 +158,12 @@ def _input(record: Record) -> dict[str, str]:
     return {"case": record.report.case.id, "sha256": record.report.sha256}
 
 
-def _laid(base: Record, path: Path, done: int, folder: Path, tell: Callable[[str], None]) -> Laid:
+def _laid(base: Record, later: Path | Case, done: int, folder: Path, tell: Callable[[str], None]) -> Laid:
     """Read or run one later scan, and lay the baseline upon it."""
-    if path.suffix.lower() == ".toml":
-        case = read_case(path, followup_of=base.path)
+    case = later if isinstance(later, Case) else None
+    if isinstance(later, Path) and later.suffix.lower() == ".toml":
+        case = read_case(later, followup_of=base.path)
+    if case is not None:
         if case.output.anonymous and base.report.names_its_patient:
             raise CaseError(
                 "nothing may say who the patient of this follow-up is, but the baseline's report does: run "
@@ -166,9 +176,9 @@ def _laid(base: Record, path: Path, done: int, folder: Path, tell: Callable[[str
         write_outcome(outcome, folder, tell=tell)
         record, carried = read_record(folder), outcome.carried
     else:
-        record, carried = read_record(path), None
+        record, carried = read_record(Path(str(later))), None
     if record.report.sha256 == base.report.sha256:
-        raise CaseError(f"{path} is the baseline itself.", reason="same_report")
+        raise CaseError(f"{record.path} is the baseline itself.", reason="same_report")
     facts = ScanFacts(record.report.case.scan_date, record.report.case.patient_key or "")
     doubts = require_same_patient(base, facts, record.report.case.patient, record.report.case.id)
     if carried is not None:

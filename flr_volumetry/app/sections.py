@@ -109,10 +109,15 @@ class TerritoriesSection(Section):
 
 
 class FollowupSection(Section):
-    """The [followup] table: an earlier scan, whose plan is carried over if there is none here."""
+    """The [followup] table: an earlier scan, whose plan is carried over if there is none here.
+
+    In a cohort the baseline may be another of its cases, by name; growth is counted from `procedure_date`,
+    the day of the embolization or first stage, where it is given.
+    """
 
     baseline: str = Field(min_length=1)
     stages_done: int | None = Field(default=None, ge=0)
+    procedure_date: dt.date | None = None
 
 
 class OutputSection(Section):

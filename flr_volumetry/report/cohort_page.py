@@ -118,6 +118,7 @@ def render_cohort(
             states=[wording.STATES[state].words for state in STATES],
             by_protocol=[(name, _counts(done, name)) for name in protocols],
             caveats=[(code, n, round(100 * n / len(done), 1)) for code, n in counts.most_common()],
+            growth=[_growth(entry) for entry in done if _has(entry.row, "growth.relative")],
             cases=[_case(entry, apart.get(n)) for n, entry in enumerate(done)],
         )
     )
@@ -198,6 +199,31 @@ def _case(entry: CohortEntry, apart: str | None) -> dict[str, Any]:
         "share_interval": between("flr", 100, 1),
         "caveats": row["caveats"],
         "apart": apart,
+    }
+
+
+def _growth(entry: CohortEntry) -> dict[str, Any]:
+    row = entry.row
+
+    def said(name: str, scale: float, decimals: int) -> str:
+        low, value, high = (_number(row, f"growth.{name}{end}") for end in ("_low", "", "_high"))
+        if value is None:
+            return "not known"
+        words = f"{scale * value:.{decimals}f}"
+        if low is None or high is None:
+            return words
+        return f"{words} ({scale * low:.{decimals}f} to {scale * high:.{decimals}f})"
+
+    weeks = _number(row, "growth.weeks")
+    return {
+        "case": entry.case,
+        "scan": entry.plan,
+        "baseline": row["growth.baseline"],
+        "report": entry.report,
+        "weeks": "not known" if weeks is None else f"{weeks:.1f}",
+        "relative": said("relative", 100, 1),
+        "points": said("hypertrophy", 1, 1),
+        "rate": said("kinetic_rate", 1, 2),
     }
 
 

@@ -379,7 +379,7 @@ def test_a_damaged_state_is_looked_at_anew(tmp_path):
     for text in ("", "{}", '{"files": 3}', "[]"):
         state_file(tmp_path, job).write_text(text)
         assert known_of(tmp_path, job) is None
-    assert made_from(tmp_path, job) is None
+    assert made_from(tmp_path, job.folder) is None
 
 
 def test_an_edited_result_is_not_thrown_away(cohort):

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from flr_volumetry.anatomy import HEPATECTOMIES, Caudate, removed_segments
+from flr_volumetry.app.batch.followups import later_tables, linked, scans_of
 from flr_volumetry.app.case import make_case
 from flr_volumetry.app.tables import Section
 from flr_volumetry.errors import CaseError, FlrError, PlanError, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 COHORT = "cohort"
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.]*)\}")
@@ -59,6 +60,10 @@ class Job:
         Where it was named, for messages.
     problem : str
         Why it cannot be run, and its reason code before a colon; empty if it can.
+    after : str
+        Name of the case of the cohort that it follows, and is run after; empty for none.
+    baseline : str
+        That one's folder.
     """
 
     case_id: str
@@ -67,6 +72,8 @@ class Job:
     root: Path
     where: str
     problem: str = ""
+    after: str = ""
+    baseline: str = ""
 
     @property
     def name(self) -> str:
@@ -77,6 +84,14 @@ class Job:
     def folder(self) -> str:
         """Its folder below that of the cases."""
         return "/".join(_safe(part) for part in (self.case_id, self.plan) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Many:
+    """What makes several jobs of one case: plans, by name, or later scans."""
+
+    plans: Mapping[str, list[Any]]
+    later: Sequence[Data]
 
 
 def read_cohort(path: Path, *, root: Path | None = None) -> tuple[Job, ...]:
@@ -112,7 +127,7 @@ def read_cohort(path: Path, *, root: Path | None = None) -> tuple[Job, ...]:
             reason="empty_cohort",
         )
     _require_apart(jobs)
-    return jobs
+    return linked(jobs)
 
 
 def _from_folder(folder: Path) -> Iterator[Job]:
@@ -137,7 +152,7 @@ def _from_toml(path: Path, root: Path) -> Iterator[Job]:
     if COHORT not in data:
         yield from _jobs(data, str(path), root, None)
         return
-    template = {key: value for key, value in data.items() if key not in (COHORT, "plan")}
+    template = {key: value for key, value in data.items() if key not in (COHORT, "plan", "later")}
     try:
         section = CohortSection.model_validate(data[COHORT])
     except ValidationError as error:
@@ -154,7 +169,13 @@ def _from_toml(path: Path, root: Path) -> Iterator[Job]:
         )
     rows = _rows(root / section.table) if section.table is not None else _folders(root, section.folders or "")
     plans = {**_named(section, str(path)), **_drawn(data.get("plan", []), str(path))}
-    yield from _from_rows(rows, template, section, root, str(path), plans)
+    later = later_tables(data["later"], str(path)) if "later" in data else []
+    if later and plans:
+        raise CaseError(
+            f"{path}: a cohort has several plans, or later scans to which one is carried over; not both.",
+            reason="plans_and_later",
+        )
+    yield from _from_rows(rows, template, section, root, str(path), _Many(plans, later))
 
 
 def _folders(root: Path, pattern: str) -> Iterator[dict[str, str]]:
@@ -197,8 +218,9 @@ def _from_rows(
     section: CohortSection,
     root: Path,
     where: str,
-    plans: Mapping[str, list[Any]] | None = None,
+    many: _Many | None = None,
 ) -> Iterator[Job]:
+    plans, later = (many.plans, many.later) if many is not None else ({}, ())
     for number, row in enumerate(rows, start=1):
         place = f"{where}, case {number}"
         known = {"name": str(row.get("id", number)), **row}
@@ -209,13 +231,18 @@ def _from_rows(
                     _put(data, key.split("."), _typed(value), place)
             called = str(_filled(row.get("id") or section.id, known, place))
             data.setdefault("case", {}).setdefault("id", called)
-            own = dict(plans or {})
+            its = [_filled(table, known, place) for table in later]
+            scans = scans_of(called, data, its) if its else {}
+            own = dict(plans)
             if row.get("hepatectomy"):
                 own |= {row["hepatectomy"]: _hepatectomy(row["hepatectomy"], place)}
         except FlrError as error:
             yield Job(known["name"], "", {}, root, place, _said(error))
             continue
-        yield from _jobs(data, place, root, own or None, called)
+        for scan, one in scans.items():
+            yield _job(called, scan, one, root, place)
+        if not scans:
+            yield from _jobs(data, place, root, own or None, called)
 
 
 def _jobs(
@@ -225,16 +252,19 @@ def _jobs(
     identifier = called or str(data.get("case", {}).get("id", where))
     for plan, stages in (plans or {"": data.get("stage", [])}).items():
         only = "" if plans is None or len(plans) == 1 else plan
-        name = f"{identifier}/{only}" if only else identifier
-        own = {**data, "case": {**data.get("case", {}), "id": name}}
-        if stages:
-            own["stage"] = stages
-        problem = ""
-        try:
-            make_case(own, folder=root, where=where)
-        except FlrError as error:
-            problem = _said(error)
-        yield Job(identifier, only, own, root, where, problem)
+        yield _job(identifier, only, {**data, "stage": stages} if stages else data, root, where)
+
+
+def _job(identifier: str, plan: str, data: Data, root: Path, where: str) -> Job:
+    """One job, checked as a case file is."""
+    name = f"{identifier}/{plan}" if plan else identifier
+    own = {**data, "case": {**data.get("case", {}), "id": name}}
+    problem = ""
+    try:
+        make_case(own, folder=root, where=where)
+    except FlrError as error:
+        problem = _said(error)
+    return Job(identifier, plan, own, root, where, problem)
 
 
 def _named(section: CohortSection, where: str) -> dict[str, list[Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.app.batch.state import FAILED, LOGS, Known, known_of, remember
-from flr_volumetry.app.batch.work import TRANSIENT, Result, needed_bytes, run_job
+from flr_volumetry.app.batch.work import BASELINE_FAILED, TRANSIENT, Result, needed_bytes, run_job
 from flr_volumetry.app.program import package_version
 from flr_volumetry.errors import OutputError
 
@@ -80,6 +80,17 @@ class _Queue:
     waiting: deque[Job]
     tries: dict[str, int] = field(default_factory=dict)
     running: dict[Any, Job] = field(default_factory=dict)
+    following: dict[str, list[Job]] = field(default_factory=dict)
+    """Those that wait for another case to be done, by its name."""
+
+    @classmethod
+    def of(cls, jobs: Sequence[Job]) -> _Queue:
+        names = {job.name for job in jobs}
+        following: dict[str, list[Job]] = {}
+        for job in jobs:
+            if job.after in names:
+                following.setdefault(job.after, []).append(job)
+        return cls(deque(job for job in jobs if job.after not in names), following=following)
 
 
 def run_cohort(
@@ -133,6 +144,12 @@ def run_cohort(
     limit = float("inf") if settings.scheduler else settings.limit()
     takes = needed or needed_bytes
     fits = {job.name: job.problem != "" or takes(job) <= limit for job in jobs}
+    for _ in range(len(jobs)):
+        # What follows a large case is run after it, with the large ones.
+        late = [job for job in jobs if fits[job.name] and not fits.get(job.after, True)]
+        if not late:
+            break
+        fits |= {job.name: False for job in late}
     large = [job for job in jobs if not fits[job.name]]
     few = [job for job in jobs if fits[job.name]]
     if few:
@@ -151,7 +168,7 @@ def _run_on(
     work: Work,
 ) -> None:
     wait = _distributed().wait
-    queue = _Queue(deque(jobs))
+    queue = _Queue.of(jobs)
     with _client(settings) as client:
         while queue.waiting or queue.running:
             _fill(client, queue, out_dir, work)
@@ -162,7 +179,27 @@ def _run_on(
                 if _again(result, queue.tries[job.name]):
                     queue.waiting.append(job)
                 else:
-                    tell(result)
+                    _settle(queue, result, out_dir, tell)
+
+
+def _settle(queue: _Queue, result: Result, out_dir: Path, tell: Callable[[Result], None]) -> None:
+    """Report a case, and let those that follow it begin, or fail with it."""
+    tell(result)
+    for job in queue.following.pop(result.name, ()):
+        if result.known.status != FAILED:
+            queue.waiting.append(job)
+            continue
+        message = f"the case that it follows, {result.name}, failed [{result.known.reason}]."
+        _settle(queue, _without_running(job, out_dir, Known(FAILED, BASELINE_FAILED, message)), out_dir, tell)
+
+
+def _without_running(job: Job, out_dir: Path, known: Known) -> Result:
+    """Keep what became of a case that no worker can say."""
+    before = known_of(out_dir, job)
+    known = replace(known, files=before.files if before is not None else {})
+    with contextlib.suppress(OSError, OutputError):
+        remember(out_dir, job, known)
+    return Result(job.name, known, "")
 
 
 def _fill(client: Any, queue: _Queue, out_dir: Path, work: Work) -> None:
@@ -184,11 +221,7 @@ def _result_of(future: Any, job: Job, out_dir: Path, tries: int) -> Result:
         f"its worker was lost in try {tries}: killed, out of memory, or cut off ({type(error).__name__}). "
         f"Give fewer --workers, more --memory, or look into {LOGS}/{job.folder}.log."
     )
-    before = known_of(out_dir, job)
-    known = Known(FAILED, LOST, message, tries=tries, files=before.files if before is not None else {})
-    with contextlib.suppress(OSError, OutputError):
-        remember(out_dir, job, known)
-    return Result(job.name, known, "")
+    return _without_running(job, out_dir, Known(FAILED, LOST, message, tries=tries))
 
 
 def _again(result: Result, tries: int) -> bool:
@@ -229,7 +262,8 @@ def _client(settings: ClusterSettings) -> Iterator[Any]:
                     threads_per_worker=1,
                     memory_limit=int(settings.limit()),
                     processes=True,
-                    dashboard_address=None,
+                    # A port of its own choice: two cohorts may run on one machine.
+                    dashboard_address="127.0.0.1:0",
                     host="127.0.0.1",
                     silence_logs=logging.CRITICAL,
                 )

@@ -164,17 +164,17 @@ class Key:
         return (json.dumps(said, indent=1, ensure_ascii=True) + "\n").encode("ascii")
 
 
-def made_from(out_dir: Path, job: Job) -> Key | None:
-    """Return the key that a finished result was made from; None if there is none."""
+def made_from(out_dir: Path, folder: str) -> Key | None:
+    """Return the key that a finished result, by its folder, was made from; None if there is none."""
     try:
-        data = json.loads((out_dir / CASES / job.folder / KEY_FILE).read_text(encoding="utf-8"))
+        data = json.loads((out_dir / CASES / folder / KEY_FILE).read_text(encoding="utf-8"))
         found = Key(**{name: str(value) for name, value in data["made_from"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return found if found.whole == data["key"] else None
 
 
-def key_of(job: Job, before: Known | None) -> tuple[Key, dict[str, Stamp]]:
+def key_of(job: Job, before: Known | None, baseline: Key | None = None) -> tuple[Key, dict[str, Stamp]]:
     """Digest all that a result depends on: the case, its inputs, its protocols, this version.
 
     Parameters
@@ -183,6 +183,8 @@ def key_of(job: Job, before: Known | None) -> tuple[Key, dict[str, Stamp]]:
         The case.
     before : Known or None
         What an earlier run knew of its inputs.
+    baseline : Key or None
+        What the case of the cohort was made from that it follows.
 
     Returns
     -------
@@ -199,10 +201,10 @@ def key_of(job: Job, before: Known | None) -> tuple[Key, dict[str, Stamp]]:
     earlier = before.files if before is not None else {}
     measured, rules = parts_of(job.data)
     inputs = _stamped(job, measured, earlier)
-    return _key(job, measured, rules, inputs, _stamped(job, rules, earlier)), inputs
+    return _key(job, measured, rules, inputs, _stamped(job, rules, earlier), baseline), inputs
 
 
-def key_again(job: Job, before: Known | None) -> tuple[Key, dict[str, Stamp]]:
+def key_again(job: Job, before: Known | None, baseline: Key | None = None) -> tuple[Key, dict[str, Stamp]]:
     """Digest all that a result depends on, without opening an input of what was measured.
 
     Parameters
@@ -211,6 +213,8 @@ def key_again(job: Job, before: Known | None) -> tuple[Key, dict[str, Stamp]]:
         The case.
     before : Known or None
         What an earlier run knew of its inputs. Those that are gone are taken as they were.
+    baseline : Key or None
+        What the case of the cohort was made from that it follows.
 
     Returns
     -------
@@ -233,7 +237,7 @@ def key_again(job: Job, before: Known | None) -> tuple[Key, dict[str, Stamp]]:
                 "case without --rules-only.",
                 reason=OTHERWISE,
             )
-    return _key(job, measured, rules, known, _stamped(job, rules, {})), known
+    return _key(job, measured, rules, known, _stamped(job, rules, {}), baseline), known
 
 
 def parts_of(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -270,13 +274,15 @@ def _key(
     rules: dict[str, Any],
     inputs: Mapping[str, Stamp],
     judged_by: Mapping[str, Stamp],
+    baseline: Key | None,
 ) -> Key:
-    program = measuring_program()
+    files = {os.path.relpath(name, job.root): stamp[2] for name, stamp in inputs.items()}
+    asked = [package_version(), rules, sorted((Path(n).name, s[2]) for n, s in judged_by.items())]
     return Key(
         _digest(measured),
-        _digest({os.path.relpath(name, job.root): stamp[2] for name, stamp in inputs.items()}),
-        program,
-        _digest([package_version(), rules, sorted((Path(n).name, s[2]) for n, s in judged_by.items())]),
+        _digest(files if baseline is None else [files, baseline.measured]),
+        measuring_program(),
+        _digest(asked if baseline is None else [asked, baseline.rules]),
     )
 
 
@@ -290,6 +296,9 @@ def _stamped(job: Job, data: Any, earlier: Mapping[str, Stamp]) -> dict[str, Sta
 
 
 def _named_files(job: Job, data: Any) -> list[Path]:
+    if job.after:
+        # The name of a case is no path, even if a folder happens to be called so.
+        data = {k: v for k, v in data.items() if k != "followup"}
     return sorted({path for text in _texts(data) for path in _inputs(job.root, text)})
 
 

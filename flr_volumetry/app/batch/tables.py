@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flr_volumetry.app.batch.state import CASES, FAILED, KEPT, LOGS, put
 from flr_volumetry.app.exports import ROW
 from flr_volumetry.report.cohort_page import CohortEntry, FailedEntry, render_cohort
+from flr_volumetry.report.growth_row import with_growth
 from flr_volumetry.report.row_files import parquet_available, read_row, rows_csv, rows_metadata, rows_parquet
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 CASES_CSV = "cases.csv"
 COHORT_STEM = "cohort"
+LATER = "scan_1"
+"""Where the report of a later scan lies in its follow-up."""
 COLUMNS = ("case", "plan", "status", "reason", "message", "tries", "seconds", "report", "log")
 
 
@@ -52,7 +55,7 @@ def write_cases(out_dir: Path, jobs: Sequence[Job], results: Sequence[Result]) -
                 known.message,
                 known.tries,
                 "" if known.status == KEPT else f"{known.seconds:.1f}",
-                f"{CASES}/{job.folder}/report.html" if done else "",
+                report_of(job) if done else "",
                 f"{LOGS}/{job.folder}.log",
             ]
         )
@@ -79,11 +82,25 @@ def rows_of(out_dir: Path, jobs: Sequence[Job], results: Sequence[Result]) -> li
     found = []
     for job, result in zip(jobs, results, strict=True):
         if result.known.status != FAILED:
-            folder = out_dir / CASES / job.folder
-            text = (folder / f"{ROW}.csv").read_text(encoding="utf-8")
-            described = json.loads((folder / f"{ROW}.csv-metadata.json").read_text(encoding="utf-8"))
-            found.append((job, read_row(text, described)))
+            found.append((job, _row_of(out_dir / CASES / job.folder, job)))
     return found
+
+
+def report_of(job: Job) -> str:
+    """Return the link to a case's page, from the cohort's folder."""
+    return f"{CASES}/{job.folder}/{'followup' if job.after else 'report'}.html"
+
+
+def _row_of(folder: Path, job: Job) -> CaseRow:
+    """Read the row of a case; of a follow-up with growth since its baseline."""
+    place = folder / LATER if job.after else folder
+    text = (place / f"{ROW}.csv").read_text(encoding="utf-8")
+    described = json.loads((place / f"{ROW}.csv-metadata.json").read_text(encoding="utf-8"))
+    row = read_row(text, described)
+    if not job.after:
+        return row
+    document = json.loads((folder / "followup.json").read_text(encoding="utf-8"))
+    return with_growth(row, job.after, document)
 
 
 def write_rows(out_dir: Path, rows: Sequence[CaseRow]) -> None:
@@ -136,7 +153,7 @@ def page_of(
     str
         HTML.
     """
-    done = [CohortEntry(job.case_id, job.plan, f"{CASES}/{job.folder}/report.html", row) for job, row in rows]
+    done = [CohortEntry(job.case_id, job.plan, report_of(job), row) for job, row in rows]
     failed = [
         FailedEntry(job.case_id, job.plan, r.known.reason, r.known.message, f"{LOGS}/{job.folder}.log")
         for job, r in zip(jobs, results, strict=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flr_volumetry.app.batch.followups import run_followup
 from flr_volumetry.app.batch.sharing import shared
 from flr_volumetry.app.batch.state import (
     CASES,
@@ -43,8 +44,10 @@ PER_SCAN_BYTE = 3.0
 """What a case takes beside that for each byte of its scan and masks, unpacked (measured: 1.3 to 2.4)."""
 TRANSIENT = ("disk_full", "out_of_memory", "system_error")
 """Reasons that may be gone at the next try."""
+BASELINE_FAILED = "baseline_failed"
+"""Reason of a follow-up whose baseline is not done."""
 ISIZE_BYTES = 4
-_Keys = Callable[["Job", "Known | None"], "tuple[Key, dict[str, Stamp]]"]
+_Keys = Callable[["Job", "Known | None", "Key | None"], "tuple[Key, dict[str, Stamp]]"]
 _Act = Callable[["Job", Path, "Key", "Key | None", "_Log"], None]
 
 
@@ -116,9 +119,9 @@ def _told(job: Job, where: Path, tries: int, keys: _Keys, act: _Act) -> Result:
     known = Known(DONE, tries=tries, files=before.files if before is not None else {})
     try:
         _require_sound(job)
-        key, files = keys(job, before)
+        key, files = keys(job, before, _baseline_key(job, where))
         known = replace(known, key=key.whole, files=files)
-        earlier = made_from(where, job)
+        earlier = made_from(where, job.folder)
         if earlier == key:
             passed = (before.seconds, before.tries) if before is not None else (0.0, 0)
             known = replace(known, status=KEPT, seconds=passed[0], tries=passed[1])
@@ -138,6 +141,18 @@ def _told(job: Job, where: Path, tries: int, keys: _Keys, act: _Act) -> Result:
     except (OSError, OutputError) as error:
         log.line(f"the state could not be written: {error}")
     return Result(job.name, known, f"{platform.node()}:{os.getpid()}")
+
+
+def _baseline_key(job: Job, where: Path) -> Key | None:
+    if not job.after:
+        return None
+    found = made_from(where, job.baseline)
+    if found is None:
+        raise CaseError(
+            f"the case that it follows, {job.after}, has no result; see {LOGS}/{job.baseline}.log.",
+            reason=BASELINE_FAILED,
+        )
+    return found
 
 
 def _require_sound(job: Job) -> None:
@@ -173,17 +188,25 @@ def _run(job: Job, out_dir: Path, key: Key, earlier: Key | None, log: _Log) -> N
     from flr_volumetry.app.run import run_case
     from flr_volumetry.app.write import require_writable, write_outcome
 
+    folder, note = out_dir / CASES / job.folder, {KEY_FILE: key.note(job)}
+    if job.after:
+        run_followup(job, folder, out_dir / CASES, tell=log.line, also=note, sha256=key.whole)
+        return
     case = make_case(job.data, folder=job.root, sha256=key.whole, where=job.where)
-    folder = out_dir / CASES / job.folder
     require_writable(folder)
     outcome = run_case(case, tell=log.line, preparing=shared(job, key))
-    write_outcome(outcome, folder, tell=log.line, also={KEY_FILE: key.note(job)})
+    write_outcome(outcome, folder, tell=log.line, also=note)
 
 
 def _judge(job: Job, out_dir: Path, key: Key, earlier: Key | None, log: _Log) -> None:
     from flr_volumetry.app.reassess import reassess
 
     _require_measured(earlier, key)
+    if job.after:
+        raise CaseError(
+            "growth since a baseline is measured on both scans; run the case without --rules-only.",
+            reason=OTHERWISE,
+        )
     case = make_case(job.data, folder=job.root, sha256=key.whole, where=job.where)
     folder = out_dir / CASES / job.folder
     reassess(folder, case, tell=log.line, also={KEY_FILE: key.note(job)})
