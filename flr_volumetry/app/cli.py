@@ -17,6 +17,7 @@ from flr_volumetry.app.console import progress, refusing
 from flr_volumetry.app.network.command import COMMANDS as NETWORK_COMMANDS
 from flr_volumetry.app.node.command import node
 from flr_volumetry.app.review.command import review
+from flr_volumetry.app.table_command import table
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -334,6 +335,6 @@ def _run(case: Case, out_dir: Path, case_file: Path | None = None) -> None:
     click.echo(f"report: {report.name if case.output.anonymous else report}", err=True)
 
 
-for _command in (*mask_commands.COMMANDS, *NETWORK_COMMANDS, batch, node):
+for _command in (*mask_commands.COMMANDS, *NETWORK_COMMANDS, batch, node, table):
     main.add_command(_command)
 main.add_command(review)

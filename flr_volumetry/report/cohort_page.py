@@ -31,6 +31,10 @@ NOT_EVALUABLE_COLOUR = "#bbbbbb"
 WIDTH_IN, ROW_IN = 8.6, 0.34
 MOST_ROWS = 60
 """A picture with more rows is not read."""
+MOST_MARKS = 2000
+"""Of one plan; where there are more, a picture shows those apart and the spread of the others."""
+MOST_LISTED = 2000
+"""Cases in a table of the page; the others stand in cohort.csv and cases.csv."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ def render_cohort(
             "shares": canvas.png_of(_shares(done, apart)),
             "states": canvas.png_of(_states(done, protocols)),
         }
+    listed = _listed(len(done), apart)
     counts = Counter(code for e in done for code in str(e.row["caveat_codes"] or "").split())
     return (
         environment()
@@ -112,14 +117,16 @@ def render_cohort(
             version=version,
             words=wording,
             headline=f"{len(done)} of {len(done) + len(failed)} done",
-            failed=failed,
+            failed=failed[:MOST_LISTED],
+            reasons=Counter(one.reason for one in failed).most_common(),
+            left_out=(max(0, len(failed) - MOST_LISTED), max(0, len(done) - len(listed))),
             outliers=apart,
             pictures=pictures,
             states=[wording.STATES[state].words for state in STATES],
             by_protocol=[(name, _counts(done, name)) for name in protocols],
             caveats=[(code, n, round(100 * n / len(done), 1)) for code, n in counts.most_common()],
-            growth=[_growth(entry) for entry in done if _has(entry.row, "growth.relative")],
-            cases=[_case(entry, apart.get(n)) for n, entry in enumerate(done)],
+            growth=[_growth(entry) for entry in done if _has(entry.row, "growth.relative")][:MOST_LISTED],
+            cases=[_case(done[n], apart.get(n)) for n in listed],
         )
     )
 
@@ -145,10 +152,11 @@ def outliers(done: Sequence[CohortEntry]) -> dict[int, str]:
     found: dict[int, list[str]] = {}
     for column, what, by_plan in (("flr", "share", True), ("total_ml", "liver volume", False)):
         groups: dict[str, list[int]] = {}
+        seen: set[str] = set()
         for n, entry in enumerate(done):
-            seen = any(done[m].case == entry.case for m in groups.get("", ()))
-            if entry.row[column] is not None and (by_plan or not seen):
+            if entry.row[column] is not None and (by_plan or entry.case not in seen):
                 groups.setdefault(entry.plan if by_plan else "", []).append(n)
+                seen.add(entry.case)
         for places in groups.values():
             values = np.array([float(str(done[n].row[column])) for n in places])
             spread = float(np.median(np.abs(values - np.median(values))))
@@ -158,6 +166,12 @@ def outliers(done: Sequence[CohortEntry]) -> dict[int, str]:
             for at in np.flatnonzero(np.abs(score) > APART).tolist():
                 found.setdefault(places[at], []).append(f"{what} {'high' if score[at] > 0 else 'low'}")
     return {n: ", ".join(words) for n, words in found.items()}
+
+
+def _listed(count: int, apart: dict[int, str]) -> list[int]:
+    """Return which cases the table holds, in order: those apart before all others."""
+    chosen = [*sorted(apart), *(n for n in range(count) if n not in apart)][:MOST_LISTED]
+    return sorted(chosen)
 
 
 def _whole(name: str) -> bool:
@@ -229,21 +243,32 @@ def _growth(entry: CohortEntry) -> dict[str, Any]:
 
 def _shares(done: Sequence[CohortEntry], apart: dict[int, str]) -> Drawing:
     """Draw the share of each case, by plan."""
-    plans = list(dict.fromkeys(entry.plan for entry in done))[:MOST_ROWS]
+    by_plan: dict[str, list[tuple[int, float | None]]] = {}
+    for n, entry in enumerate(done):
+        by_plan.setdefault(entry.plan, []).append((n, _number(entry.row, "flr")))
+    plans = list(by_plan)[:MOST_ROWS]
     height = 1.0 + ROW_IN * len(plans)
     drawing = canvas.new_drawing(WIDTH_IN, height)
     axes = drawing.add_axes((0.24, 0.55 / height, 0.73, 1 - 0.75 / height))
     for at, plan in enumerate(plans):
-        own = [(n, _number(e.row, "flr")) for n, e in enumerate(done) if e.plan == plan]
-        known = [(n, 100 * share) for n, share in own if share is not None]
+        known = [(n, 100 * share) for n, share in by_plan[plan] if share is not None]
         if not known:
             continue
         low, middle, high = np.percentile([share for _, share in known], (25, 50, 75))
         axes.barh(at, high - low, left=low, height=0.62, color=canvas.REMNANT_COLOUR, alpha=0.45, linewidth=0)
         axes.plot([middle, middle], [at - 0.31, at + 0.31], color=canvas.INK, linewidth=1.2)
-        for n, share in known:
-            marker, colour = ("x", "#d55e00") if n in apart else ("o", "#0072b2")
-            axes.plot(share, at, marker=marker, color=colour, markersize=4, linestyle="", alpha=0.8)
+        for out, marker, colour in ((False, "o", "#0072b2"), (True, "x", "#d55e00")):
+            shown = [share for n, share in known if (n in apart) is out]
+            if out or len(shown) <= MOST_MARKS:
+                axes.plot(
+                    shown,
+                    [at] * len(shown),
+                    marker=marker,
+                    color=colour,
+                    markersize=4,
+                    linestyle="",
+                    alpha=0.8,
+                )
     for share in SHARES:
         axes.axvline(share, color=canvas.INK, linewidth=0.7, linestyle="--")
     axes.set_yticks(range(len(plans)), [wording.clean(plan) or "plan" for plan in plans], fontsize=8)

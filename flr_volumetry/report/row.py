@@ -135,15 +135,22 @@ def joined(rows: Sequence[CaseRow]) -> tuple[tuple[RowColumn, ...], list[list[Va
     values : list of list
         One list for each row; None where a case lacks a column.
     """
-    known = {column.name: column for row in rows for column in row.columns}
+    # Rows of a cohort share their columns: each set of them is looked at once.
+    sets = {id(row.columns): row.columns for row in rows}
+    known = {column.name: column for one in sets.values() for column in one}
     common = [c for c in known.values() if not c.by_protocol]
     own = sorted((c for c in known.values() if c.by_protocol), key=lambda c: _natural(c.name))
     columns = (*common, *own)
-    values = []
-    for row in rows:
-        mine = {c.name: v for c, v in zip(row.columns, row.values, strict=True)}
-        values.append([mine.get(column.name) for column in columns])
-    return columns, values
+    places = {key: _places(one, columns) for key, one in sets.items()}
+    return columns, [
+        [None if at is None else row.values[at] for at in places[id(row.columns)]] for row in rows
+    ]
+
+
+def _places(own: tuple[RowColumn, ...], columns: Sequence[RowColumn]) -> list[int | None]:
+    """Return where in a row each column stands; None where it lacks it."""
+    at = {column.name: n for n, column in enumerate(own)}
+    return [at.get(column.name) for column in columns]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

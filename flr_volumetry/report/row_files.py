@@ -112,14 +112,23 @@ def read_row(text: str, described: dict[str, Any]) -> CaseRow:
     OutputError
         If the two do not belong together.
     """
-    names, *lines = csv.reader(io.StringIO(text))
-    told = described["tableSchema"]["columns"]
-    if len(lines) != 1 or names != [column["name"] for column in told]:
-        raise OutputError(
-            "a row of a case and the description of its columns do not belong together; run the case again.",
-            reason="damaged_result",
-        )
-    columns = tuple(
+    return row_in(text, columns_of(described))
+
+
+def columns_of(described: dict[str, Any]) -> tuple[RowColumn, ...]:
+    """Return the columns that a description tells of.
+
+    Parameters
+    ----------
+    described : dict
+        As `rows_metadata` made it.
+
+    Returns
+    -------
+    tuple of RowColumn
+        In order.
+    """
+    return tuple(
         RowColumn(
             column["name"],
             Kind(column["datatype"]),
@@ -127,8 +136,36 @@ def read_row(text: str, described: dict[str, Any]) -> CaseRow:
             column["dc:description"],
             by_protocol="." in column["name"],
         )
-        for column in told
+        for column in described["tableSchema"]["columns"]
     )
+
+
+def row_in(text: str, columns: tuple[RowColumn, ...]) -> CaseRow:
+    """Read the row of one case whose columns are known.
+
+    Parameters
+    ----------
+    text : str
+        As `rows_csv` wrote it of one row.
+    columns : tuple of RowColumn
+        Of that file; rows share it, so that many of them take little memory.
+
+    Returns
+    -------
+    CaseRow
+        With these very columns.
+
+    Raises
+    ------
+    OutputError
+        If the two do not belong together.
+    """
+    names, *lines = csv.reader(io.StringIO(text))
+    if len(lines) != 1 or names != [column.name for column in columns]:
+        raise OutputError(
+            "a row of a case and the description of its columns do not belong together; run the case again.",
+            reason="damaged_result",
+        )
     return CaseRow(columns, tuple(map(_read, columns, lines[0])))
 
 

@@ -266,7 +266,9 @@ def test_a_scheduler_that_is_there_is_used(cohort):
     from distributed import LocalCluster
 
     jobs = read_cohort(cohort / "recipe.toml")[:1]
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster:
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
+    ) as cluster:
         settings = ClusterSettings(scheduler=cluster.scheduler_address)
         (found,) = run_cohort(jobs, cohort / "out", settings)
     assert found.known.status == "done"

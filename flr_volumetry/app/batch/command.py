@@ -26,8 +26,9 @@ ALL, NONE, SOME = 0, 1, 3
 """Exit status: all cases done, none, some."""
 UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 LOCK = ".batch.lock"
-EVERY_S = 5.0
-"""How often cases.csv is written while cases are running."""
+EVERY_S, SHARE = 5.0, 0.02
+"""While cases are running, cases.csv is written anew so often; less often where that takes more than this
+share of the time."""
 
 
 class Memory(click.ParamType[float]):
@@ -129,15 +130,17 @@ class _Tables:
         self.out_dir = out_dir
         self.jobs = {job.name: job for job in jobs}
         self.results: dict[str, Result] = {}
-        self.written = time.monotonic()
+        self.next = time.monotonic() + EVERY_S
 
     def add(self, result: Result) -> None:
         self.results[result.name] = result
-        if time.monotonic() - self.written > EVERY_S:
+        if time.monotonic() > self.next:
+            began = time.monotonic()
             # On a full disk each case says so itself; the last table is written at the end.
             with suppress(OutputError):
                 self._cases()
-            self.written = time.monotonic()
+            took = time.monotonic() - began
+            self.next = time.monotonic() + max(EVERY_S, took / SHARE)
 
     def _cases(self) -> None:
         from flr_volumetry.app.batch.tables import write_cases

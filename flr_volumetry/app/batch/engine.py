@@ -82,6 +82,8 @@ class _Queue:
     running: dict[Any, Job] = field(default_factory=dict)
     following: dict[str, list[Job]] = field(default_factory=dict)
     """Those that wait for another case to be done, by its name."""
+    large: list[Job] = field(default_factory=list)
+    """Those that do not fit, and what follows them."""
 
     @classmethod
     def of(cls, jobs: Sequence[Job]) -> _Queue:
@@ -91,6 +93,11 @@ class _Queue:
             if job.after in names:
                 following.setdefault(job.after, []).append(job)
         return cls(deque(job for job in jobs if job.after not in names), following=following)
+
+    def put_off(self, job: Job) -> None:
+        self.large.append(job)
+        for follower in self.following.pop(job.name, ()):
+            self.put_off(follower)
 
 
 def run_cohort(
@@ -143,17 +150,11 @@ def run_cohort(
 
     limit = float("inf") if settings.scheduler else settings.limit()
     takes = needed or needed_bytes
-    fits = {job.name: job.problem != "" or takes(job) <= limit for job in jobs}
-    for _ in range(len(jobs)):
-        # What follows a large case is run after it, with the large ones.
-        late = [job for job in jobs if fits[job.name] and not fits.get(job.after, True)]
-        if not late:
-            break
-        fits |= {job.name: False for job in late}
-    large = [job for job in jobs if not fits[job.name]]
-    few = [job for job in jobs if fits[job.name]]
-    if few:
-        _run_on(few, out_dir, settings, told, work)
+
+    def fits(job: Job) -> bool:
+        return bool(settings.scheduler or job.problem) or takes(job) <= limit
+
+    large = _run_on(jobs, out_dir, settings, told, work, fits)
     if large:
         alone = replace(settings, workers=1, memory_bytes=limit * settings.workers)
         _run_on(large, out_dir, alone, told, work)
@@ -166,12 +167,16 @@ def _run_on(
     settings: ClusterSettings,
     tell: Callable[[Result], None],
     work: Work,
-) -> None:
+    fits: Callable[[Job], bool] = lambda _: True,
+) -> list[Job]:
+    """Run cases; those that do not fit are returned, with all that follow them."""
     wait = _distributed().wait
     queue = _Queue.of(jobs)
     with _client(settings) as client:
         while queue.waiting or queue.running:
-            _fill(client, queue, out_dir, work)
+            _fill(client, queue, out_dir, work, fits)
+            if not queue.running:
+                continue
             done = wait(list(queue.running), return_when="FIRST_COMPLETED", timeout=None).done
             for future in done:
                 job = queue.running.pop(future)
@@ -180,6 +185,7 @@ def _run_on(
                     queue.waiting.append(job)
                 else:
                     _settle(queue, result, out_dir, tell)
+    return queue.large
 
 
 def _settle(queue: _Queue, result: Result, out_dir: Path, tell: Callable[[Result], None]) -> None:
@@ -202,11 +208,14 @@ def _without_running(job: Job, out_dir: Path, known: Known) -> Result:
     return Result(job.name, known, "")
 
 
-def _fill(client: Any, queue: _Queue, out_dir: Path, work: Work) -> None:
-    """Give one case to each worker that has none."""
+def _fill(client: Any, queue: _Queue, out_dir: Path, work: Work, fits: Callable[[Job], bool]) -> None:
+    """Give one case to each worker that has none; whether it fits is looked up when its turn comes."""
     slots = len(client.scheduler_info(n_workers=-1)["workers"]) or 1
     while queue.waiting and len(queue.running) < slots:
         job = queue.waiting.popleft()
+        if not fits(job):
+            queue.put_off(job)
+            continue
         tries = queue.tries[job.name] = queue.tries.get(job.name, 0) + 1
         future = client.submit(work, job, str(out_dir), tries, key=f"{job.name}-{tries}", pure=False)
         queue.running[future] = job

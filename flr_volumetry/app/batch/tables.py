@@ -11,7 +11,14 @@ from flr_volumetry.app.batch.state import CASES, FAILED, KEPT, LOGS, put
 from flr_volumetry.app.exports import ROW
 from flr_volumetry.report.cohort_page import CohortEntry, FailedEntry, render_cohort
 from flr_volumetry.report.growth_row import with_growth
-from flr_volumetry.report.row_files import parquet_available, read_row, rows_csv, rows_metadata, rows_parquet
+from flr_volumetry.report.row_files import (
+    columns_of,
+    parquet_available,
+    row_in,
+    rows_csv,
+    rows_metadata,
+    rows_parquet,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
 
     from flr_volumetry.app.batch.cohort import Job
     from flr_volumetry.app.batch.work import Result
-    from flr_volumetry.report.row import CaseRow
+    from flr_volumetry.report.row import CaseRow, RowColumn
 
 CASES_CSV = "cases.csv"
 COHORT_STEM = "cohort"
@@ -79,11 +86,13 @@ def rows_of(out_dir: Path, jobs: Sequence[Job], results: Sequence[Result]) -> li
     list of (Job, CaseRow)
         In order.
     """
-    found = []
-    for job, result in zip(jobs, results, strict=True):
-        if result.known.status != FAILED:
-            found.append((job, _row_of(out_dir / CASES / job.folder, job)))
-    return found
+    # Columns are described by 40 kB beside each row; of cases with the same columns they are read once.
+    known: dict[str, tuple[RowColumn, ...]] = {}
+    return [
+        (job, _row_of(out_dir / CASES / job.folder, job, known))
+        for job, result in zip(jobs, results, strict=True)
+        if result.known.status != FAILED
+    ]
 
 
 def report_of(job: Job) -> str:
@@ -91,12 +100,15 @@ def report_of(job: Job) -> str:
     return f"{CASES}/{job.folder}/{'followup' if job.after else 'report'}.html"
 
 
-def _row_of(folder: Path, job: Job) -> CaseRow:
+def _row_of(folder: Path, job: Job, known: dict[str, tuple[RowColumn, ...]]) -> CaseRow:
     """Read the row of a case; of a follow-up with growth since its baseline."""
     place = folder / LATER if job.after else folder
     text = (place / f"{ROW}.csv").read_text(encoding="utf-8")
-    described = json.loads((place / f"{ROW}.csv-metadata.json").read_text(encoding="utf-8"))
-    row = read_row(text, described)
+    head = text.partition("\n")[0]
+    if head not in known:
+        described = (place / f"{ROW}.csv-metadata.json").read_text(encoding="utf-8")
+        known[head] = columns_of(json.loads(described))
+    row = row_in(text, known[head])
     if not job.after:
         return row
     document = json.loads((folder / "followup.json").read_text(encoding="utf-8"))

@@ -60,7 +60,7 @@ class Result:
     name : str
         Of the job.
     known : Known
-        What became of it.
+        What became of it, without its files.
     worker : str
         Process and host that ran it.
     """
@@ -140,7 +140,8 @@ def _told(job: Job, where: Path, tries: int, keys: _Keys, act: _Act) -> Result:
         remember(where, job, replace(known, status=DONE) if known.status == KEPT else known)
     except (OSError, OutputError) as error:
         log.line(f"the state could not be written: {error}")
-    return Result(job.name, known, f"{platform.node()}:{os.getpid()}")
+    # Of a scan of many files these are most of what would be sent, and kept for each case.
+    return Result(job.name, replace(known, files={}), f"{platform.node()}:{os.getpid()}")
 
 
 def _baseline_key(job: Job, where: Path) -> Key | None:
