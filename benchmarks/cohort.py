@@ -2,23 +2,30 @@
 
 Phantoms with 5 mm steps are run one after the other in one process, by the engine with one worker, and with
 two. Start-up is told apart from the work by running two numbers of cases: what a case costs is the
-difference. Processor time is that of all processes together, and holds on a busy machine; wall time does not.
+difference, the median of several turns. The engine is also given cases without any work, so that what it
+takes itself shows by itself. Processor time is that of all processes together; wall time means something on
+an idle machine only.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
 STEP_MM = 5.0
+NO_WORK = 500
+"""Cases without work, fewer of two numbers."""
 RECIPE = """[cohort]
 folders = "patients/*"
 [case]
@@ -50,14 +57,26 @@ def draw(folder: Path, seed: int) -> None:
     write_label_map(folder / "segments.nii.gz", masks.segments)
 
 
+def nothing(job: Any, out_dir: str, tries: int) -> Any:
+    """Do no work for a case."""
+    from flr_volumetry.app.batch.state import DONE, Known
+    from flr_volumetry.app.batch.work import Result
+
+    return Result(job.name, Known(DONE, tries=tries), out_dir)
+
+
 def run(recipe: Path, out: Path, cases: int, workers: int) -> None:
-    """Run some cases of a recipe: with no workers one after the other, here."""
+    """Run some cases of a recipe: with no workers one after the other, here; with -1, no work on one."""
     from flr_volumetry.app.batch.cohort import read_cohort
     from flr_volumetry.app.batch.engine import ClusterSettings, run_cohort
     from flr_volumetry.app.batch.work import run_job
 
     jobs = read_cohort(recipe)[:cases]
-    if workers:
+    if workers < 0:
+        jobs = tuple(replace(jobs[0], case_id=f"c{n}") for n in range(cases))
+        how: dict[str, Any] = {"work": nothing, "needed": lambda _: 1.0}
+        found = run_cohort(jobs, out, ClusterSettings(1, 2e9), **how)
+    elif workers:
         found = run_cohort(jobs, out, ClusterSettings(workers, 2e9))
     else:
         found = [run_job(job, str(out)) for job in jobs]
@@ -80,21 +99,26 @@ def measured(recipe: Path, cases: int, workers: int) -> tuple[float, float]:
     if process.returncode:
         raise click.ClickException(f"{' '.join(words)} ended with {process.returncode}")
     wall = time.monotonic() - began
-    shutil.rmtree(out)
+    shutil.rmtree(out, ignore_errors=True)
     return usage.ru_utime + usage.ru_stime, wall
 
 
-def per_case(recipe: Path, cases: int, workers: int) -> tuple[float, float, float, float]:
+def per_case(recipe: Path, cases: int, workers: int, turns: int) -> tuple[float, float, float, float]:
     """Return processor and wall seconds a case, and those of starting."""
-    few, many = measured(recipe, cases, workers), measured(recipe, 2 * cases, workers)
-    cpu, wall = ((b - a) / cases for a, b in zip(few, many, strict=True))
-    return cpu, wall, few[0] - cases * cpu, few[1] - cases * wall
+    found = []
+    for _ in range(turns):
+        few, many = measured(recipe, cases, workers), measured(recipe, 2 * cases, workers)
+        cpu, wall = ((b - a) / cases for a, b in zip(few, many, strict=True))
+        found.append((cpu, wall, few[0] - cases * cpu, few[1] - cases * wall))
+    cpu, wall, start_cpu, start = (statistics.median(column) for column in zip(*found, strict=True))
+    return cpu, wall, start_cpu, start
 
 
 @click.command()
 @click.option("--cases", default=12, show_default=True, help="Fewer of the two numbers of cases.")
+@click.option("--turns", default=3, show_default=True, help="Of which the median is taken.")
 @click.option("--part", type=(Path, Path, int, int), hidden=True)
-def main(cases: int, part: tuple[Path, Path, int, int] | None) -> None:
+def main(cases: int, turns: int, part: tuple[Path, Path, int, int] | None) -> None:
     """Print what a case costs alone, by the engine, and with two workers."""
     if part is not None:
         run(*part)
@@ -105,7 +129,7 @@ def main(cases: int, part: tuple[Path, Path, int, int] | None) -> None:
             draw(root / "patients" / f"p{seed:03d}", seed)
         (root / "recipe.toml").write_text(RECIPE)
         rows = {
-            name: per_case(root / "recipe.toml", cases, workers)
+            name: per_case(root / "recipe.toml", cases, workers, turns)
             for name, workers in (("one process, no engine", 0), ("1 worker", 1), ("2 workers", 2))
         }
     print(
@@ -114,7 +138,9 @@ def main(cases: int, part: tuple[Path, Path, int, int] | None) -> None:
     for name, (cpu, wall, start_cpu, start) in rows.items():
         print(f"{name:26}{cpu:14.3f}{wall:14.3f}{60 / wall:14.1f}{start_cpu:14.1f}{start:14.1f}")
     alone, one, two = rows.values()
-    print(f"\nengine overhead, processor time: {100 * (one[0] / alone[0] - 1):.1f} % (limit 5 %)")
+    share = 100 * idle[0] / alone[0]
+    print(f"\nengine without work: {1000 * idle[0]:.1f} ms CPU a case, {share:.2f} % of one (limit 5 %)")
+    print(f"engine overhead, processor time: {100 * (one[0] / alone[0] - 1):.1f} % (limit 5 %)")
     print(f"engine overhead, wall: {100 * (one[1] / alone[1] - 1):.1f} % (only on an idle machine)")
     print(f"efficiency of two workers, wall: {one[1] / (2 * two[1]):.2f} (asked for: 0.85, idle machine)")
 

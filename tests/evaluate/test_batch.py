@@ -22,7 +22,7 @@ LIVERS = os.environ.get("FLR_BATCH_LIVERS", "*")
 """Pattern of the livers that all named hepatectomies are run on; a narrower one for a first go."""
 KILLS = 10
 CORRUPT, HUNGRY = 1, 2
-STARTING_S = 6
+STARTING_S = 90
 ONE_RESULT = 8e6
 """A disk with less than this free, bytes, takes no further case."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,18 +80,28 @@ def disk(folder, size):
 
 
 def killed_at_random(args, out, seconds, before=lambda _: None):
-    """Run a cohort, kill command and workers at ten random moments, and take it up each time."""
+    """Run a cohort, kill command and workers at ten random moments of the work, and take it up each time."""
     moments = random.Random(0)
     for number in range(KILLS):
         before(number)
+        earlier = begun(out)
         with subprocess.Popen(
             [sys.executable, "-m", "flr_volumetry", "batch", *map(str, args), "--out", str(out)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         ) as process:
-            time.sleep(STARTING_S + moments.uniform(0, max(seconds, 100) / KILLS))
+            # On a full disk the logs do not tell; then the time does.
+            give_up = time.monotonic() + STARTING_S
+            while begun(out) == earlier and process.poll() is None and time.monotonic() < give_up:
+                time.sleep(0.2)
+            time.sleep(moments.uniform(0, 2 * seconds / KILLS))
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def begun(out):
+    """How often cases were begun, by their logs."""
+    return sum(log.read_text().count(" begun: ") for log in (out / "logs").rglob("*.log"))
 
 
 def require_same(alone, killed):
@@ -124,6 +134,7 @@ def test_killed_at_ten_random_moments_the_result_is_that_of_an_undisturbed_run(p
 
         killed_at_random(args, out, alone_s, before)
         last = flr_batch(*args, "--out", out, expect=3, timeout=7200)
+        assert " 0 done before" not in last.stdout
         found = {row["case"]: row for row in table(out / "cases.csv")}
         for number, reason in ((CORRUPT, None), (HUNGRY, "worker_lost")):
             name = f"p{number:03d}"
@@ -158,5 +169,6 @@ def test_every_named_hepatectomy_on_every_liver_killed_at_ten_random_moments(rea
             if " failed [" in log.read_text():
                 log.unlink()
     require_same(tmp_path / "alone", tmp_path / "killed")
+    assert " 0 done before" not in last.stdout
     with capsys.disabled():
         print(f"\nundisturbed {alone_s:.0f} s: {first.stdout}\nafter ten kills: {last.stdout}")
