@@ -132,9 +132,9 @@ def main(cases: int, turns: int, part: tuple[Path, Path, int, int] | None) -> No
             name: per_case(root / "recipe.toml", cases, workers, turns)
             for name, workers in (("one process, no engine", 0), ("1 worker", 1), ("2 workers", 2))
         }
-    print(
-        f"{'':26}{'CPU s a case':>14}{'wall s a case':>15}{'cases/min':>11}{'start CPU s':>13}{'start s':>9}"
-    )
+        idle = per_case(root / "recipe.toml", NO_WORK, -1, turns)
+    heads = ("CPU s a case", "wall s a case", "cases/min", "start CPU s", "start s")
+    print(" " * 26 + "".join(f"{head:>14}" for head in heads))
     for name, (cpu, wall, start_cpu, start) in rows.items():
         print(f"{name:26}{cpu:14.3f}{wall:14.3f}{60 / wall:14.1f}{start_cpu:14.1f}{start:14.1f}")
     alone, one, two = rows.values()

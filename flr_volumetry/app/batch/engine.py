@@ -259,6 +259,8 @@ def _client(settings: ClusterSettings) -> Iterator[Any]:
         "distributed.worker.memory.terminate": 0.98,
         "distributed.admin.tick.limit": "1h",
         "distributed.diagnostics.nvml": False,
+        # Looks at the worker's stack a hundred times a second, for a dashboard that is not shown.
+        "distributed.worker.profile.enabled": False,
     }
     with _dask_config(quiet), contextlib.ExitStack() as stack:
         if settings.scheduler:
