@@ -48,6 +48,17 @@ def test_a_mask_agrees_with_itself_and_distance_goes_both_ways(name):
     assert there.surface_dice_3mm == pytest.approx(back.surface_dice_3mm)
 
 
+def test_the_95_percent_distance_leaves_out_the_farthest_twentieth():
+    """A ball of a hundredth of the surface, 24 mm off, is none of it; one of a quarter is."""
+    grid = grid_around("axial", CENTRE, 60)
+    whole = (CENTRE, 30)
+    away = CENTRE + [0, 50, 0]
+    small = compare("x", mask(grid, whole, (away, 3.5)), mask(grid, whole))
+    large = compare("x", mask(grid, whole, (away, 15)), mask(grid, whole))
+    assert small.hausdorff_95_mm == 0
+    assert large.hausdorff_95_mm > 20
+
+
 def test_slabs_moved_along_are_exact():
     """The faces of a slab of 40 mm are moved by 2 mm; its long sides lie where they lay."""
     grid = Grid((60, 30, 30), np.diag([1.0, 4.0, 4.0, 1.0]))
