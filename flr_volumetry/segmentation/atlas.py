@@ -1,14 +1,16 @@
-"""Couinaud segments from livers whose segments others have drawn: registration by outline, then a vote."""
+"""Livers that others have drawn: their shape helps to find a liver, and they vote on its segments."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from flr_volumetry.anatomy import SEGMENTS, Structure
-from flr_volumetry.errors import Caveat, FlrError, SegmentationError
+from flr_volumetry.anatomy import Structure
+from flr_volumetry.errors import Caveat, SegmentationError
 from flr_volumetry.images import Mask, to_grid
-from flr_volumetry.segmentation.fusion import AtlasLiver, fused, is_mirrored
+from flr_volumetry.segmentation.atlas_folder import FEWEST, AtlasFolder, label_files, read_atlas
+from flr_volumetry.segmentation.classical.wording import METHODS
+from flr_volumetry.segmentation.fusion import AtlasLiver, fused
 from flr_volumetry.segmentation.hints import NO_HINTS
 from flr_volumetry.segmentation.networks import installed, unused_hints
 from flr_volumetry.segmentation.protocol import (
@@ -19,29 +21,27 @@ from flr_volumetry.segmentation.protocol import (
     Segmentation,
     Settings,
 )
+from flr_volumetry.segmentation.shaped import shaped_liver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from flr_volumetry.images import Image
     from flr_volumetry.segmentation.hints import Hints
 
-SUFFIXES: Final = (".nii.gz", ".nii", ".nrrd", ".mha")
-FEWEST: Final = 3
-"""Fewer livers make no vote (assumed)."""
 DOUBTFUL_SHARE: Final = 0.6
 """If the winners have less than this share of the votes on average, the livers disagree (assumed)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Atlas:
-    """Segments by vote of the livers in a folder.
+    """A liver by scan and by the shape of the livers in a folder; segments by their vote.
 
     Parameters
     ----------
     settings : Settings
-        `folder` holds label maps of Couinaud segments (1 to 8), one a liver, in files or folders of any name.
+        `folder` holds label maps, one a liver, in files or folders of any name: Couinaud segments (1 to 8),
+        or, for the liver alone, masks of livers; `labels` names the liver where they hold more.
     """
 
     settings: Settings
@@ -54,7 +54,7 @@ class Atlas:
     @property
     def title(self) -> str:
         """What it is."""
-        return "Couinaud segments by vote of segmented livers of yours, registered to a given liver"
+        return "the liver by the shape of segmented livers of yours, and Couinaud segments by their vote"
 
     @property
     def licence(self) -> str:
@@ -63,13 +63,13 @@ class Atlas:
 
     @property
     def modalities(self) -> frozenset[Modality]:
-        """Both: only the liver's outline is looked at."""
+        """Both, as the classical back-end, which looks at the scan; segments see the outline alone."""
         return frozenset(Modality)
 
     @property
     def structures(self) -> frozenset[Structure]:
-        """Segments."""
-        return frozenset({Structure.SEGMENTS})
+        """Liver and segments."""
+        return frozenset({Structure.LIVER, Structure.SEGMENTS})
 
     def availability(self) -> Availability:
         """Say whether a folder with livers was named."""
@@ -79,12 +79,13 @@ class Atlas:
         if folder is None or self.settings.read_segments is None:
             return Availability(
                 "No folder of segmented livers was named.",
-                f"Give folder = a folder with at least {FEWEST} label maps of Couinaud segments (1 to 8).",
+                f"Give folder = a folder with at least {FEWEST} label maps: Couinaud segments (1 to 8), or "
+                "livers where segments are not asked for.",
             )
         count = len(label_files(folder))
         if count < FEWEST:
             return Availability(
-                f"{folder} holds {count} label maps.", f"A vote needs at least {FEWEST} segmented livers."
+                f"{folder} holds {count} label maps.", f"A vote or a prior needs at least {FEWEST} livers."
             )
         return Availability(detail=f"{count} label maps in {folder}")
 
@@ -96,16 +97,16 @@ class Atlas:
         hints: Hints = NO_HINTS,
         tell: Callable[[str], None] = lambda _: None,
     ) -> Segmentation:
-        """Find the segments of a given liver.
+        """Find the liver, its segments, or both.
 
         Parameters
         ----------
         image : Image
-            The scan; only its grid is used.
+            The scan; only its grid is used if the liver is given.
         wanted : frozenset of Structure
-            Segments.
+            Liver, segments.
         hints : Hints
-            `liver` is needed.
+            With `liver`, segments are found in it; the others help to find the liver.
         tell : callable
             Called with the name of each step as it begins.
 
@@ -117,32 +118,68 @@ class Atlas:
         Raises
         ------
         SegmentationError
-            If no liver was given, or too few livers of the atlas can be used.
+            If segments alone are asked for and no liver is given, if no liver is in view, or if too few
+            livers of the atlas can be used.
         """
-        if hints.liver is None:
+        if hints.liver is None and Structure.LIVER not in wanted:
             raise SegmentationError(
                 "the back-end 'atlas' finds segments in a liver: give its mask (liver = ... under [masks], "
-                "--liver on the command line).",
+                "--liver on the command line), or ask for the liver as well (structures liver and segments).",
                 reason="liver_needed",
             )
-        livers, doubts = self._livers()
-        mask = to_grid(hints.liver, image.grid)
-        if not mask.voxels.any():
-            raise SegmentationError("the liver given has no voxel on the scan's grid", reason="liver_needed")
+        atlas = read_atlas(self.settings, tell)
+        if hints.liver is not None:
+            mask = to_grid(hints.liver, image.grid)
+            if not mask.voxels.any():
+                raise SegmentationError(
+                    "the liver given has no voxel on the scan's grid", reason="liver_needed"
+                )
+            found = self._voted(mask, atlas, tell)
+            unused = unused_hints(hints, "The atlas", frozenset({"liver"}))
+            return replace(found, caveats=(*found.caveats, *unused))
+        livers, doubts = atlas.required(segments=False, folder=str(self.settings.folder))
+        if Structure.SEGMENTS in wanted:
+            # A vote that cannot be held is refused before the long search.
+            atlas.required(segments=True, folder=str(self.settings.folder))
+        liver = shaped_liver(image, livers, hints, tell)
+        words = f"{len(liver.prior.voters)} livers of {self.settings.folder}"
+        found = Segmentation(
+            image.grid,
+            Made(self.name, installed("flr-volumetry"), words, liver.prior.digest),
+            {Structure.LIVER: liver.mask},
+            quality=(liver.quality,),
+            caveats=(*liver.caveats, *doubts),
+            methods=(*METHODS[:2], *liver.methods),
+        )
+        if Structure.SEGMENTS not in wanted:
+            return found
+        voted = self._voted(liver.mask, atlas, tell)
+        return replace(
+            found,
+            segments=voted.segments,
+            quality=(*found.quality, *voted.quality),
+            caveats=(*found.caveats, *voted.caveats),
+            methods=(*found.methods, *voted.methods),
+        )
+
+    def _voted(self, mask: Mask, atlas: AtlasFolder, tell: Callable[[str], None]) -> Segmentation:
+        """Find the segments of a liver."""
+        livers, left_out = atlas.required(segments=True, folder=str(self.settings.folder))
         tell(f"registering {len(livers)} livers")
         vote = fused(mask, livers)
+        doubts = list(left_out)
         if vote.share < DOUBTFUL_SHARE:
-            doubts.append(
+            doubts.insert(
+                0,
                 Caveat(
                     "atlas_disagrees",
                     f"The livers of the atlas agree on the segments by {100 * vote.share:.0f} % only: this "
                     "liver may be unlike all of them.",
-                )
+                ),
             )
-        doubts += unused_hints(hints, "The atlas", frozenset({"liver"}))
         words = f"{len(livers)} livers of {self.settings.folder}"
         return Segmentation(
-            image.grid,
+            mask.grid,
             Made(self.name, installed("flr-volumetry"), words, vote.digest),
             segments=vote.labels,
             quality=(Quality(Structure.SEGMENTS, basis=f"the livers agree by {100 * vote.share:.0f} %"),),
@@ -155,53 +192,6 @@ class Atlas:
                 "Vessels were not looked at.",
             ),
         )
-
-    def _livers(self) -> tuple[list[AtlasLiver], list[Caveat]]:
-        """Read the livers; leave out what is none, and those that lie mirrored."""
-        folder, read = self.settings.folder, self.settings.read_segments
-        if folder is None or read is None:
-            raise SegmentationError("no folder of segmented livers was named", reason="backend_unavailable")
-        livers: list[AtlasLiver] = []
-        left_out: list[str] = []
-        for path in label_files(folder):
-            name = path.relative_to(folder).as_posix()
-            try:
-                labels = read(path)
-                present = {n for n in SEGMENTS if (labels.voxels == n).any()}
-                liver = AtlasLiver.of(name, labels)
-            except FlrError as error:
-                left_out.append(f"{name} ({error.reason})")
-                continue
-            if len(present) < len(SEGMENTS) - 1 or int(labels.voxels.max()) > max(SEGMENTS):
-                left_out.append(f"{name} (not labels 1 to 8)")
-            elif is_mirrored(liver):
-                left_out.append(f"{name} (segments II and III lie to the right of VI and VII)")
-            else:
-                livers.append(liver)
-        if len(livers) < FEWEST:
-            raise SegmentationError(
-                f"{folder} holds {len(livers)} livers that can be used, and a vote needs {FEWEST}"
-                + (f"; left out: {', '.join(left_out[:12])}." if left_out else "."),
-                reason="atlas_too_small",
-            )
-        said = f"Livers of the atlas that were left out: {', '.join(left_out[:12])}."
-        return livers, [Caveat("atlas_left_out", said)] if left_out else []
-
-
-def label_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that may be label maps, in order.
-
-    Parameters
-    ----------
-    folder : Path
-        Looked through with all it holds.
-
-    Returns
-    -------
-    list of Path
-        By their endings.
-    """
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name.lower().endswith(SUFFIXES))
 
 
 def make(settings: Settings) -> Atlas:

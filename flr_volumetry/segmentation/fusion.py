@@ -185,7 +185,8 @@ def work_grid(mask: Mask) -> Grid:
     return Grid((i, j, k), affine)
 
 
-def _points(work: Grid) -> Floats:
+def points_of(work: Grid) -> Floats:
+    """Return the centres of all voxels of a grid, (n, 3) LPS mm."""
     index = np.stack(np.meshgrid(*(np.arange(n) for n in work.shape), indexing="ij"), axis=-1)
     return work.centres_mm(index.reshape(-1, 3))
 
@@ -194,12 +195,13 @@ def _on_work(mask: Mask, work: Grid) -> npt.NDArray[np.float32]:
     """Return the distance map of a mask on the work grid."""
     from scipy.ndimage import map_coordinates
 
-    at = mask.grid.indices_at(_points(work)).T
+    at = mask.grid.indices_at(points_of(work)).T
     inside = map_coordinates(mask.voxels.view(np.uint8), at, order=0, mode="constant").reshape(work.shape)
     return np.clip(signed_distance(inside > 0, work), -REACH_MM, REACH_MM)
 
 
-def _sample(liver: AtlasLiver, points: Floats) -> Floats:
+def sample(liver: AtlasLiver, points: Floats) -> Floats:
+    """Return how deep (n, 3) points, LPS mm, lie in a liver of the atlas, mm, within 24 mm of its surface."""
     from scipy.ndimage import map_coordinates
 
     at = liver.grid.indices_at(points).T
@@ -232,27 +234,56 @@ def carry(liver: AtlasLiver, target: npt.NDArray[np.float32], work: Grid) -> Lab
     """
     from scipy.ndimage import map_coordinates
 
-    # Its functions have no types.
-    sitk: Any = importlib.import_module("SimpleITK")
-
-    points = _points(work)
+    points = points_of(work)
     affine = _affine(liver, target, work)
-    moved = _sample(liver, points @ affine[:3, :3].T + affine[:3, 3]).reshape(work.shape)
-    images = []
-    for array in (target, moved):
-        image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0), dtype=np.float32))
-        image.SetSpacing([WORK_MM] * 3)
-        images.append(image)
-    demons = sitk.DiffeomorphicDemonsRegistrationFilter()
-    demons.SetNumberOfIterations(DEMONS_ROUNDS)
-    demons.SmoothDisplacementFieldOn()
-    demons.SetStandardDeviations(SMOOTH_VOXELS)
-    demons.SetNumberOfThreads(1)
-    shift = sitk.GetArrayFromImage(demons.Execute(*images)).transpose(2, 1, 0, 3)
+    moved = sample(liver, points @ affine[:3, :3].T + affine[:3, 3]).reshape(work.shape)
+    shift = demons(target, moved, rounds=DEMONS_ROUNDS, smooth_voxels=SMOOTH_VOXELS)
     there = (points + shift.reshape(-1, 3)) @ affine[:3, :3].T + affine[:3, 3]
     at = liver.grid.indices_at(there).T
     carried = map_coordinates(liver.labels, at, order=0, mode="constant")
     return np.asarray(carried, dtype=np.uint8).reshape(work.shape)
+
+
+def demons(
+    fixed: npt.NDArray[np.float32],
+    moving: npt.NDArray[np.floating[Any]],
+    *,
+    rounds: int,
+    smooth_voxels: float,
+) -> npt.NDArray[np.float64]:
+    """Deform one distance map onto another by diffeomorphic demons.
+
+    Parameters
+    ----------
+    fixed, moving : (i, j, k) ndarray
+        On the work grid.
+    rounds : int
+        Iterations.
+    smooth_voxels : float
+        Standard deviation of the Gaussian that evens the displacement after each.
+
+    Returns
+    -------
+    (i, j, k, 3) ndarray
+        What is added to points of `fixed` to find their like in `moving`, mm along the grid's axes.
+
+    Notes
+    -----
+    Vercauteren et al., NeuroImage 2009;45:S61, as SimpleITK has it; one thread, so that it answers the same.
+    """
+    # Its functions have no types.
+    sitk: Any = importlib.import_module("SimpleITK")
+    images = []
+    for array in (fixed, moving):
+        image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0), dtype=np.float32))
+        image.SetSpacing([WORK_MM] * 3)
+        images.append(image)
+    search = sitk.DiffeomorphicDemonsRegistrationFilter()
+    search.SetNumberOfIterations(rounds)
+    search.SmoothDisplacementFieldOn()
+    search.SetStandardDeviations(smooth_voxels)
+    search.SetNumberOfThreads(1)
+    return np.asarray(sitk.GetArrayFromImage(search.Execute(*images)).transpose(2, 1, 0, 3))
 
 
 def _affine(liver: AtlasLiver, target: npt.NDArray[np.float32], work: Grid) -> Floats:
@@ -269,10 +300,8 @@ def _affine(liver: AtlasLiver, target: npt.NDArray[np.float32], work: Grid) -> F
     wanted = target[tuple(np.rint(work.indices_at(rim)).astype(np.intp).T)].astype(np.float64)
     for _ in range(AFFINE_ROUNDS):
         at = rim @ affine[:3, :3].T + affine[:3, 3]
-        gap = wanted - _sample(liver, at)
-        slope = np.stack(
-            [(_sample(liver, at + e) - _sample(liver, at - e)) / 4 for e in 2 * np.eye(3)], axis=1
-        )
+        gap = wanted - sample(liver, at)
+        slope = np.stack([(sample(liver, at + e) - sample(liver, at - e)) / 4 for e in 2 * np.eye(3)], axis=1)
         system = (slope[:, :, None] * design[:, None, :]).reshape(len(rim), 12)
         normal = system.T @ system + RIDGE * len(rim) * np.eye(12)
         change = np.linalg.solve(normal, system.T @ gap).reshape(3, 4)

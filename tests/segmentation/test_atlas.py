@@ -139,7 +139,9 @@ def test_a_case_gets_its_segments_from_the_atlas(folder):
 
 
 def test_refusals(folder, patients):
-    assert "[liver_needed]" in ask(folder).stderr
+    assert "[liver_needed]" in ask(folder, "--structures", "segments").stderr
+    # Without a mask the liver is sought, and this scan holds none.
+    assert "[not_hounsfield]" in ask(folder).stderr
     mirrored = patients[1].segments
     affine = mirrored.grid.affine.copy()
     affine[0] *= -1

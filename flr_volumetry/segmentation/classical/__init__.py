@@ -4,8 +4,9 @@ from flr_volumetry.segmentation.classical.backend import (
     Anatomy,
     Classical,
     classical,
+    find_again,
     find_anatomy,
     find_landmarks,
 )
 
-__all__ = ["Anatomy", "Classical", "classical", "find_anatomy", "find_landmarks"]
+__all__ = ["Anatomy", "Classical", "classical", "find_again", "find_anatomy", "find_landmarks"]

@@ -14,27 +14,25 @@ from flr_volumetry.images import Box, Image, Mask, Source, to_grid
 from flr_volumetry.segmentation.classical import checks, hinted, landmarks, pointed
 from flr_volumetry.segmentation.classical.closeup import MARGIN_MM, back_on, close_up
 from flr_volumetry.segmentation.classical.lesions import find_lesions
-from flr_volumetry.segmentation.classical.liver import Found, find_liver
+from flr_volumetry.segmentation.classical.liver import Found, Given, find_liver
 from flr_volumetry.segmentation.classical.magnetic import as_hounsfield
 from flr_volumetry.segmentation.classical.model import Model, Scene, find_model, narrowed, with_cartilage
 from flr_volumetry.segmentation.classical.refine import refine
 from flr_volumetry.segmentation.classical.tissue import find_tissue
+from flr_volumetry.segmentation.classical.verdict import doubts_of, quality_of
 from flr_volumetry.segmentation.classical.vessels import find_vessels
 from flr_volumetry.segmentation.classical.wall import beyond_wall_mm
 from flr_volumetry.segmentation.classical.wording import METHODS
-from flr_volumetry.segmentation.classical.working import Bools, box_of, onto, upright
+from flr_volumetry.segmentation.classical.working import Bools, Values, box_of, onto, upright
 from flr_volumetry.segmentation.hints import NO_HINTS, Hints
 from flr_volumetry.segmentation.protocol import (
     Availability,
     FoundLesion,
     Made,
     Modality,
-    Quality,
     Segmentation,
     Settings,
 )
-from flr_volumetry.segmentation.quality_look import signed_distance, surface_cm2
-from flr_volumetry.segmentation.readers import against_reader, expected_dice
 from flr_volumetry.territories.landmarks import Landmark, Landmarks
 
 if TYPE_CHECKING:
@@ -52,10 +50,6 @@ STRUCTURES = frozenset(
     }
 )
 INNER = frozenset({Structure.LESION, Structure.PORTAL_VEIN, Structure.HEPATIC_VEINS})
-BEST_MM, BLIND_MM = 0.95, 1.7
-"""Mean distance from the true surface where liver and muscle differ by 25 HU and more, and what is added
-where they do not differ: least squares on 30 synthetic patients in four phases (rms 0.31 mm); each comes out
-within 0.15 mm of a fit to the other three (`tests/evaluate/test_quality.py`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +116,49 @@ def find_anatomy(
         inside = onto(given.voxels, given.grid, scene.work.grid) > 0.5
         found = find_liver(scene, model)
         return Anatomy(scan, scene, model, Found(inside, found.mean, found.cava), np.asarray(given.voxels))
-    found = find_liver(scene, model, hinted.given_by(scene, hints))
+    return _bordered(scan, scene, model, hinted.given_by(scene, hints), tell)
+
+
+def find_again(
+    anatomy: Anatomy,
+    favour: Values,
+    likely: Bools,
+    hints: Hints = NO_HINTS,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Anatomy:
+    """Find the liver of a scan again, with more known of where it may lie.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+        As it was found without.
+    favour : (i, j, k) float32 ndarray
+        On the working grid: taken from the cost of a place, which goes from -1 for tissue exactly like the
+        liver to 1.5 for what is nothing like it, and 4 for fat and gas.
+    likely : (i, j, k) bool ndarray
+        Where thin parts are kept.
+    hints : Hints
+        What the user says.
+    tell : callable
+        Called with the name of each step.
+
+    Returns
+    -------
+    Anatomy
+        The same scene and look, another liver.
+
+    Raises
+    ------
+    SegmentationError
+        If what is found now is no liver.
+    """
+    given = hinted.given_by(anatomy.scene, hints)
+    cost = -favour if given.cost is None else given.cost - favour
+    return _bordered(anatomy.image, anatomy.scene, anatomy.model, Given(cost, likely), tell)
+
+
+def _bordered(scan: Image, scene: Scene, model: Model, given: Given, tell: Callable[[str], None]) -> Anatomy:
+    found = find_liver(scene, model, given)
     checks.require_liver(found.inside, scene, model)
     tell("liver's border")
     vein = found.cava.inside if found.cava is not None else np.zeros_like(found.inside)
@@ -236,18 +272,15 @@ class Classical:
         anatomy = find_anatomy(image, hints, tell)
         masks = {Structure.LIVER: anatomy.liver}
         lesions: tuple[FoundLesion, ...] = ()
-        caveats = [*checks.doubts(anatomy.found.inside, anatomy.scene, anatomy.model)]
-        caveats += hinted.unheeded(anatomy.scene, hints, anatomy.found.inside)
+        caveats = [*doubts_of(anatomy, image, hints)]
         if wanted & INNER:
             tell("vessels and lesions")
             inner, lesions, doubts = _inner(anatomy, wanted, hints)
             masks |= inner
             caveats += doubts
         masks |= _beside(anatomy, wanted)
-        if image.source.modality == Modality.MR.value:
-            caveats.append(_mr_caveat())
         found = {s: _mask(image, voxels, s) for s, voxels in masks.items() if voxels.any()}
-        quality = (_quality(anatomy),)
+        quality = (quality_of(anatomy),)
         return Segmentation(image.grid, _made(), found, lesions, None, quality, tuple(caveats), METHODS)
 
 
@@ -296,29 +329,6 @@ def _coarse(anatomy: Anatomy, inside: Bools) -> Bools:
 
 def _mask(image: Image, voxels: Bools, structure: Structure) -> Mask:
     return Mask(image.grid, voxels, structure.value, Source(modality=image.source.modality))
-
-
-def _quality(anatomy: Anatomy) -> Quality:
-    contrast = abs(anatomy.model.mean - anatomy.model.muscle)
-    grid = anatomy.scene.work.grid
-    inside = anatomy.found.inside
-    boundary = against_reader(BEST_MM + BLIND_MM * max(0.0, 1 - contrast / checks.FAINT_HU))
-    area = surface_cm2(signed_distance(inside, grid), grid)
-    ml = float(np.count_nonzero(inside)) * grid.voxel_ml
-    return Quality(
-        Structure.LIVER,
-        dice=expected_dice(boundary, ml=ml, area_cm2=area),
-        boundary_mm=boundary,
-        basis=f"liver and muscle differ by {contrast:.0f} HU; by a fit on synthetic patients in four phases",
-    )
-
-
-def _mr_caveat() -> Caveat:
-    return Caveat(
-        "mr_scale_assumed",
-        "The MR scan was brought to the scale of CT by its own background and liver; the classical back-end "
-        "was measured on real CT and on synthetic MR, never on real MR. Look at every mask before using it.",
-    )
 
 
 def _made() -> Made:

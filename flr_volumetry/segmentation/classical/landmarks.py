@@ -1,4 +1,4 @@
-"""Points of the liver from which planes are placed: vena cava, gallbladder fossa, portal bifurcation."""
+"""Points of the liver from which planes are placed: vena cava and gallbladder fossa."""
 
 from __future__ import annotations
 

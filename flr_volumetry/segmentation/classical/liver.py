@@ -40,9 +40,12 @@ class Given:
     ----------
     cost : (i, j, k) float32 ndarray or None
         Added to the cost of a place.
+    likely : (i, j, k) bool ndarray or None
+        Where a thin part of the liver is kept: it does not fall off as what hangs on by a neck does.
     """
 
     cost: Values | None = field(default=None, repr=False)
+    likely: Bools | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +90,7 @@ def find_liver(scene: Scene, model: Model, given: Given | None = None) -> Found:
     place[vein] += 2.5
     mean: Values | float = model.mean
     gaps = gaps_between(model, scene.step)
+    likely = given.likely if given is not None else None
     current = _first(scene, model, look_cost(scene, model, mean) + place, place < 1, gaps)
     held = np.zeros_like(current)
     weight = border_weight(model)
@@ -99,7 +103,10 @@ def find_liver(scene: Scene, model: Model, given: Given | None = None) -> Found:
         cost = np.where(distance_mm(filled, scene.step) > SURE_MM, np.minimum(cost, KEPT), cost)
         cost = np.where(held, np.minimum(cost, HELD), cost)
         cost[vein] = np.maximum(cost[vein], 1.0)
-        current = _opened(_cut(cost, weight), model.core, radius, scene.step, gaps & ~held)
+        cut = _cut(cost, weight)
+        current = _opened(cut, model.core, radius, scene.step, gaps & ~held)
+        if likely is not None and current.any():
+            current = _biggest_with(current | (cut & likely), current)
         if not current.any():
             break
     mean = local_mean(scene, model, current)
