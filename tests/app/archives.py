@@ -55,7 +55,9 @@ def saved(folder: Path, *objects: Dataset) -> list[Path]:
 class DicomArchive:
     """A storage, query and retrieve provider on the loopback; its `answer` decides what a C-STORE gets."""
 
-    def __init__(self, *, classes=(CT, SR), syntaxes=None, ae_title="PACS", tls=None, find=True, get=True):
+    def __init__(
+        self, *, classes=(CT, SR), syntaxes=None, ae_title="PACS", tls=None, find=True, get=True, roles=True
+    ):
         from pynetdicom import AE, evt
 
         self.stored: list[tuple[str, bytes, str]] = []
@@ -69,7 +71,7 @@ class DicomArchive:
         entity.require_called_aet = True
         entity.add_supported_context("1.2.840.10008.1.1")
         for uid in classes:
-            entity.add_supported_context(uid, syntaxes, scu_role=True, scp_role=True)
+            entity.add_supported_context(uid, syntaxes, scu_role=roles or None, scp_role=roles or None)
         for offered, uid in ((find, FIND), (get, GET), (True, MOVE)):
             if offered:
                 entity.add_supported_context(uid)

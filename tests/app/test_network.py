@@ -347,8 +347,11 @@ def test_in_folders_what_is_no_dicom_is_passed_over_and_named_files_are_not(tmp_
     with archive_of("store", tmp_path) as (_, peer):
         journal = ["--journal", tmp_path / "journal"]
         folder = flr("push", files[0].parent, *peer, *journal)
+        (tmp_path / "empty").mkdir()
+        empty = flr("push", tmp_path / "empty", *peer, *journal)
         named = flr("push", files[0].parent / "report.html", *peer, *journal)
 
+    assert (empty.exit_code, "[no_objects]" in empty.stderr) == (1, True)
     assert folder.exit_code == 3
     assert folder.stdout == "5 objects for pacs: 4 sent, 1 refused, 0 failed\n"
     assert "damaged.dcm: refused" in folder.stderr

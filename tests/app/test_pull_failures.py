@@ -36,12 +36,12 @@ def archive_of(way, tmp_path, answer_s=3):
             yield archive, ["--peer", "pacs", "--peers", peers, "--study-uid", "1.2.3.1"]
         return
     port = closed_port()
-    with dicom_archive(get=way != "late move") as archive:
+    with dicom_archive(get=way != "no get", roles=way != "no roles") as archive:
         archive.hold(*objects)
         archive.destinations["FLR"] = ("127.0.0.1", port)
         where = f'ae_title = "PACS"\nhost = "127.0.0.1"\nport = {archive.port}\nanswer_s = {answer_s}\n'
         peers.write_text(f'[[peer]]\nname = "pacs"\n{where}')
-        by = {"late move": "auto"}.get(way, way)
+        by = "auto" if way.startswith("no ") else way
         words = ["--peer", "pacs", "--peers", peers, "--study-uid", "1.2.3.1", "--by", by]
         yield archive, [*words, "--port", port]
 
@@ -82,8 +82,9 @@ def test_a_body_that_ends_in_the_middle_leaves_what_was_whole(tmp_path):
         assert there(out) == ALL_THREE
 
 
-def test_a_peer_without_c_get_moves_and_one_that_does_not_know_us_says_so(tmp_path):
-    with archive_of("late move", tmp_path) as (archive, words):
+@pytest.mark.parametrize("way", ["no get", "no roles"])
+def test_a_peer_without_c_get_moves_and_one_that_does_not_know_us_says_so(way, tmp_path):
+    with archive_of(way, tmp_path) as (archive, words):
         assert flr("pull", *words, "--out", tmp_path / "out").exit_code == 0
         assert there(tmp_path / "out") == ALL_THREE
         archive.destinations.clear()

@@ -98,8 +98,8 @@ def push(
 
     Raises
     ------
-    UnreadableError
-        If a path does not exist.
+    InputError
+        If a path does not exist, or there are no objects.
     NetworkError
         If the peer cannot be worked with, and nothing was sent.
     OutputError
@@ -107,6 +107,8 @@ def push(
     """
     pushed = Pushed()
     waiting = _objects(peer, paths, pushed, tell)
+    if not waiting and not pushed.results:
+        raise InputError(f"No DICOM objects lie in {', '.join(map(str, paths))}.", reason="no_objects")
     if not again:
         waiting = _without_sent(peer, waiting, journal, pushed)
     failures: dict[Path, Sent] = {}

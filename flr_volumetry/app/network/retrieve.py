@@ -204,7 +204,9 @@ class Getter:
         with associated(
             self.peer, contexts, roles=roles, handlers=[(evt.EVT_C_STORE, current.handle)]
         ) as association:
-            if not any(context.abstract_syntax == GET for context in association.accepted_contexts):
+            accepted = {context.abstract_syntax: context.as_scp for context in association.accepted_contexts}
+            # What it may not send over this association, it cannot send at all.
+            if GET not in accepted or not any(accepted.values()):
                 raise NetworkError(f"{self.peer.address} offers no C-GET.", reason=NOT_OFFERED)
             for identifier in _identifiers(keeper, uids):
                 for status, _ in association.send_c_get(identifier, GET):
