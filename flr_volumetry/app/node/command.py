@@ -68,8 +68,8 @@ def check(file: Path, offline: bool) -> None:  # noqa: FBT001 - click passes it
     """
     from flr_volumetry.app.network.client import echo
     from flr_volumetry.app.node.matching import require_recipes
-    from flr_volumetry.app.node.receiver import tls_context
     from flr_volumetry.app.node.settings import read_settings
+    from flr_volumetry.app.node.tls import tls_context
     from flr_volumetry.errors import FlrError
 
     with refusing():

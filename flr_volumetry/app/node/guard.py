@@ -22,6 +22,8 @@ HEADER_BYTES = 6
 SLACK_BYTES = 1 << 20
 """Beside the longest PDU agreed on: an association request of 128 contexts takes some tens of kB."""
 CHUNK = 1 << 18
+HELD_BYTES = 4 * SLACK_BYTES
+"""Of a message that is held in memory: a command, or what is no object to be stored."""
 ABORT = b"\x07\x00\x00\x00\x00\x04\x00\x00\x02\x06"
 """A-ABORT by the service provider, invalid PDU parameter value (PS3.8, 9.3.8)."""
 WAITING_FACTOR = 4
@@ -60,11 +62,11 @@ class Limits:
         self.exhausted = exhausted
         self.allowed = allowed
         self.refused: dict[str, int] = {}
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def count(self, reason: str) -> None:
         """Count a caller that was cut off."""
-        with self._lock:
+        with self.lock:
             self.refused[reason] = self.refused.get(reason, 0) + 1
 
 
@@ -103,11 +105,14 @@ class GuardedSocket(AssociationSocket):
 
     def _meter(self, nr_bytes: int) -> None:
         """Follow how long the present object is, and whether there is room for it."""
-        if getattr(self.assoc.dimse, "message", None) is None:
+        message = getattr(self.assoc.dimse, "message", None)
+        if message is None:
             # The first unit of an object, or none of any.
             self.object_bytes = float(nr_bytes)
             return
         self.object_bytes += nr_bytes
+        if message._data_set_path is None and self.object_bytes > HELD_BYTES:
+            self._cut("oversized_message")
         if self.object_bytes > self.limits.object_bytes:
             self._cut("oversized_object")
         if self.limits.exhausted():
@@ -131,14 +136,17 @@ class GuardedHandler(RequestHandler):
 
     def handle(self) -> None:
         """Shake hands where there is TLS, then associate."""
-        if isinstance(self.request, ssl.SSLSocket):
-            try:
-                self.request.do_handshake()
-            except OSError:
-                self.server.limits.count("tls")
-                self.server.shutdown_request(self.request)
-                return
-        super().handle()
+        try:
+            if isinstance(self.request, ssl.SSLSocket):
+                try:
+                    self.request.do_handshake()
+                except OSError:
+                    self.server.limits.count("tls")
+                    self.server.shutdown_request(self.request)
+                    return
+            super().handle()
+        finally:
+            self.server.greeted()
 
     def _create_association(self) -> Any:
         assoc = super()._create_association()
@@ -154,6 +162,8 @@ class GuardedServer(ThreadedAssociationServer):
 
     limits: Limits
     daemon_threads = True
+    _greeting = 0
+    """Connections that are no association yet."""
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection; shaking hands is left to its own thread."""
@@ -174,10 +184,19 @@ class GuardedServer(ThreadedAssociationServer):
         if not self.limits.allowed(str(client_address[0])):
             self.limits.count("address")
             return False
-        if len(self.active_associations) >= WAITING_FACTOR * int(self.ae.maximum_associations):
+        if len(self.active_associations) + self._greeting >= WAITING_FACTOR * int(
+            self.ae.maximum_associations
+        ):
             self.limits.count("busy")
             return False
+        with self.limits.lock:
+            self._greeting += 1
         return True
+
+    def greeted(self) -> None:
+        """Note that a connection has become an association, or has ended before."""
+        with self.limits.lock:
+            self._greeting -= 1
 
     def shutdown(self) -> None:
         """Stop listening; associations that are open go on."""

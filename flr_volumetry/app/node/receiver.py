@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import ssl
+import secrets
 import tempfile
 import threading
 import time
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flr_volumetry.app.node.inbox import UID, Names, Taken, is_full, names_of
-from flr_volumetry.errors import CaseError, FlrError, OutputError
+from flr_volumetry.app.node.tls import tls_context
+from flr_volumetry.errors import FlrError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from flr_volumetry.app.node.guard import GuardedServer
     from flr_volumetry.app.node.inbox import Inbox
     from flr_volumetry.app.node.ledger import Ledger
-    from flr_volumetry.app.node.settings import CallerEntry, NodeSettings, TlsSection
+    from flr_volumetry.app.node.settings import CallerEntry, NodeSettings
 
 SUCCESS, OUT_OF_RESOURCES, NO_MATCH, CANNOT_UNDERSTAND, NOT_AUTHORIZED, DUPLICATE, PROCESSING_FAILURE = (
     0x0000, 0xA700, 0xA900, 0xC000, 0x0124, 0x0111, 0x0110,
@@ -59,6 +60,8 @@ class _Call:
         Objects.
     released : bool
         Whether the caller has asked to end it in order: every object was answered.
+    storing, over : bool
+        Whether an object is being taken right now, and whether the association ended meanwhile.
     """
 
     began: float
@@ -70,6 +73,8 @@ class _Call:
     came: int = 0
     new: int = 0
     released: bool = False
+    storing: bool = False
+    over: bool = False
 
 
 class Receiver:
@@ -97,6 +102,7 @@ class Receiver:
         self._settings, self._inbox, self._ledger, self._log = settings, inbox, ledger, log
         self._calls: dict[int, _Call] = {}
         self._unsaid: list[_Call] = []
+        self._lacking: dict[str, set[Names]] = {}
         self._lock = threading.Lock()
         self._free = (-inf, inf)
         self.counts: Counter[str] = Counter()
@@ -158,8 +164,10 @@ class Receiver:
         _config.LOG_HANDLER_LEVEL = "none"
         tempfile.tempdir = str(self._inbox.coming)
         entity = AE(ae_title=self._node.ae_title)
+        # What is deflated has no bound once it is read.
+        syntaxes = [uid for uid in AllTransferSyntaxes if not uid.is_deflated]
         for context in AllStoragePresentationContexts:
-            entity.add_supported_context(str(context.abstract_syntax), list(AllTransferSyntaxes))
+            entity.add_supported_context(str(context.abstract_syntax), syntaxes)
         entity.add_supported_context(Verification)
         entity.maximum_associations = self._node.associations
         entity.maximum_pdu_size = PDU_BYTES
@@ -217,8 +225,9 @@ class Receiver:
         if called in self._called:
             assoc.acceptor.ae_title = called
         if not self._may_call(caller, str(assoc.requestor.address)):
-            # A title from another address than its own: the negotiation that follows finds no such node.
-            assoc.acceptor.ae_title = "-"
+            # A title from another address than its own: the negotiation that follows finds no such node,
+            # by whatever title it is called.
+            assoc.acceptor.ae_title = secrets.token_hex(8)
         elif self.refusal():
             self._log("no room: an association is accepted, its objects are refused until there is")
 
@@ -266,7 +275,12 @@ class Receiver:
 
     def _end(self, assoc: Any) -> None:
         with self._lock:
-            call = self._calls.pop(id(assoc), None)
+            call = self._calls.get(id(assoc))
+            if call is not None and call.storing:
+                # The object that is being taken may be the first of a study: its end is noted after that.
+                call.over = True
+                return
+            self._calls.pop(id(assoc), None)
         unfinished = getattr(getattr(assoc.dimse, "message", None), "_data_set_path", None)
         if isinstance(unfinished, Path):
             with suppress(OSError):
@@ -287,18 +301,40 @@ class Receiver:
         try:
             while call.studies:
                 uid, number = next(iter(call.studies.items()))
-                clean = call.released and all(names.study != uid for names in call.lacking)
+                clean = call.released and not self._lacks(uid, call)
                 self._ledger.ended(number, began=call.began, clean=clean)
                 del call.studies[uid]
         except OSError:
             with self._lock:
                 self._unsaid.append(call)
 
+    def _lacks(self, uid: str, call: _Call) -> bool:
+        """Whether an object of a study was refused, by this call or an earlier, and has not come since."""
+        with self._lock:
+            known = self._lacking.setdefault(uid, set())
+            known.update(names for names in call.lacking if names.study == uid)
+            known.difference_update([names for names in known if self._inbox.has(names)])
+            if not known:
+                del self._lacking[uid]
+            return bool(known)
+
     def _store(self, event: Any) -> int:
         with self._lock:
             call = self._calls.get(id(event.assoc))
+            if call is not None:
+                call.storing = True
         if call is None:
             return NOT_AUTHORIZED
+        try:
+            return self._answer(event, call)
+        finally:
+            with self._lock:
+                call.storing = False
+                over = call.over
+            if over:
+                self._end(event.assoc)
+
+    def _answer(self, event: Any, call: _Call) -> int:
         try:
             status = self._stored(event, call)
         except OSError as error:
@@ -339,40 +375,6 @@ class Receiver:
             self._log(f"study {number}: an object came that is not the one known by its UID; the first stays")
             return DUPLICATE
         return SUCCESS
-
-
-def tls_context(section: TlsSection, settings: NodeSettings) -> ssl.SSLContext:
-    """Return what the node shows and asks for where TLS is used.
-
-    Parameters
-    ----------
-    section : TlsSection
-        Of its file.
-    settings : NodeSettings
-        To resolve paths.
-
-    Returns
-    -------
-    ssl.SSLContext
-        TLS 1.2 or later, as the BCP 195 profile of DICOM asks (PS3.15, B.9).
-
-    Raises
-    ------
-    CaseError
-        If a file cannot be used.
-    """
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.resolve(section.certificate), settings.resolve(section.key))
-        if section.ca is not None:
-            context.load_verify_locations(settings.resolve(section.ca))
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise CaseError(
-            f"[node.tls]: certificate, key or ca cannot be used: {error}", reason="bad_certificate"
-        ) from error
-    return context
 
 
 def _fits(entry: CallerEntry, caller: str | None, address: str) -> bool:
