@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -102,7 +103,8 @@ class Inbox:
     def __init__(self, folder: Path) -> None:
         self.objects = folder / "received"
         self.coming = folder / "coming"
-        for place in (self.objects, self.coming):
+        self.going = folder / "going"
+        for place in (self.objects, self.coming, self.going):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def take(self, path: Path, names: Names) -> Taken:
@@ -159,12 +161,19 @@ class Inbox:
         """Give the UIDs of the studies that lie here."""
         yield from sorted(p.name for p in self.objects.iterdir() if p.is_dir())
 
-    def remove(self, uid: str) -> None:
-        """Remove a study's objects."""
-        shutil.rmtree(self.study(uid), ignore_errors=True)
+    def away(self, uid: str) -> None:
+        """Put a study's objects where `empty` removes them."""
+        if self.study(uid).is_dir():
+            self.study(uid).rename(self.going / f"{uid}-{time.time_ns()}")
+
+    def empty(self) -> None:
+        """Remove what was put away."""
+        for place in self.going.iterdir():
+            shutil.rmtree(place, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove what was left half received by a process that ended."""
+        """Remove what was left half received, or put away, by a process that ended."""
+        self.empty()
         for path in self.coming.iterdir():
             path.unlink(missing_ok=True)
 
@@ -220,21 +229,13 @@ def _digest(path: Path) -> bytes:
 
 def _header(path: Path, keys: tuple[str, ...]) -> Any:
     from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
 
     try:
         return dcmread(path, stop_before_pixels=True, specific_tags=list(keys))
     except OSError as error:
         raise OutputError(f"an object cannot be read again: {error.strerror}") from error
-    except (
-        InvalidDicomError,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        EOFError,
-        NotImplementedError,
-    ) as error:
+    except Exception as error:
+        # Whatever it is that pydicom stumbles over.
         raise UnreadableError("what came is no DICOM object.", reason="not_dicom") from error
 
 

@@ -9,7 +9,7 @@ from flr_volumetry.app.node.database import Database
 from flr_volumetry.app.node.records import Outcome, Sending, State, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from enum import StrEnum
 
 _STUDY = "number, uid, state, caller, first, last, since, recipe, reason, message, seconds, tries"
@@ -163,7 +163,7 @@ class Ledger(Database):
                 return None
             db.execute("UPDATE study SET more = 0, tries = tries + 1 WHERE number = ?", found)
             self._put(found[0], State.RUNNING)
-        return self.study(found[0])
+            return self.study(found[0])
 
     def finish(
         self, number: int, state: State, outcome: Outcome, send: Iterable[tuple[str, str, str]] = ()
@@ -180,8 +180,8 @@ class Ledger(Database):
         outcome : Outcome
             What was run, and why it failed or was ignored.
         send : iterable of (str, str, str)
-            Destination, path and UID of each object. What waits from an earlier result of the study, and is
-            not among them, is not sent any more.
+            Destination, path and UID of each object. What was not sent of an earlier result of the study,
+            and is not among them, is not sent any more.
         """
         wanted, now = list(send), time.time()
         with self.changing() as db:
@@ -195,8 +195,8 @@ class Ledger(Database):
             )
             if state is State.DONE and not more:
                 rows = db.execute(
-                    "SELECT number, peer, uid FROM delivery WHERE study = ? AND state IN (?, ?)",
-                    (number, Sending.WAITING, Sending.SENDING),
+                    "SELECT number, peer, uid FROM delivery WHERE study = ? AND state != ?",
+                    (number, Sending.SENT),
                 ).fetchall()
                 keep = {(peer, uid) for peer, _, uid in wanted}
                 for row, peer, uid in rows:
@@ -285,10 +285,32 @@ class Ledger(Database):
         )
         return [_study(row) for row in rows]
 
-    def tidied(self, number: int) -> None:
-        """Note that a study's files are gone."""
+    def tidied(self, number: int, when: float, away: Callable[[], None]) -> bool:
+        """Have a study's objects put away, and note it, unless it is wanted again.
+
+        Parameters
+        ----------
+        number : int
+            Of the study.
+        when : float
+            As for `finished_before`.
+        away : callable
+            Puts its objects away at one stroke; no association begins to carry a study meanwhile.
+
+        Returns
+        -------
+        bool
+            Whether they are.
+        """
         with self.changing() as db:
-            db.execute("UPDATE study SET tidied = 1 WHERE number = ?", (number,))
+            found = db.execute(
+                "UPDATE study SET tidied = 1 WHERE number = ? AND carrying = 0 AND since < ?"
+                f" AND state IN {_list(_SETTLED)}",
+                (number, when),
+            ).rowcount
+            if found:
+                away()
+        return bool(found)
 
 
 def _study(row: Sequence[Any]) -> Study:

@@ -68,6 +68,7 @@ class Worker:
         self._began = 0.0
         self._peak = 0.0
         self._cut = ""
+        self._ended: Ended | None = None
         self.study: Study | None = None
         self.meant: Meant | None = None
 
@@ -86,7 +87,7 @@ class Worker:
         if self._process is None or self._process.poll() is not None or self._cases >= MOST_CASES:
             self.stop()
             self._start()
-        self.study, self.meant = study, meant
+        self.study, self.meant, self._ended = study, meant, None
         self._began, self._peak, self._cut = time.monotonic(), 0.0, ""
         self._cases += 1
         asked = {**asdict(job), "root": str(job.root), "out_dir": str(self._out_dir)}
@@ -115,8 +116,13 @@ class Worker:
         Returns
         -------
         Ended or None
-            None while it runs.
+            None while it runs; the same each time once it has ended, until `release`.
         """
+        if self._ended is None:
+            self._ended = self._look()
+        return self._ended
+
+    def _look(self) -> Ended | None:
         process = self._process
         gone = process is None or process.poll() is not None
         seconds = time.monotonic() - self._began
@@ -160,7 +166,7 @@ class Worker:
 
     def release(self) -> None:
         """Be free for the next case."""
-        self.study = self.meant = None
+        self.study = self.meant = self._ended = None
 
     def stop(self) -> None:
         """End the process; a case that it runs is lost."""

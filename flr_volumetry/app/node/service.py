@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 LOCK = ".node.lock"
 TURN_S = 0.2
+TROUBLE_S = 5.0
+"""Until what went wrong is tried again."""
 TIDY_S = 600.0
 SILENT_S = 30.0
 """A node whose main thread has not been round for so long does not work."""
@@ -87,6 +90,7 @@ class Node:
             "seconds": self._file.node.case_minutes * 60,
         }
         self._workers = [Worker(settings.folder, **bounds) for _ in range(self._file.node.workers)]
+        self._loose: list[Study] = []
         self._tidied = 0.0
         self._over = ExitStack()
         with ExitStack() as stack:
@@ -117,6 +121,8 @@ class Node:
                 )
                 for entry in self._file.watch
             ]
+            for watcher in self._watchers:
+                watcher.most_bytes = self._file.node.most_object_gb * 1e9
             self.receiver.start()
             stack.callback(self.receiver.stop)
             self.web = Web(self, self._file.web) if self._file.web is not None else None
@@ -144,8 +150,9 @@ class Node:
             node = self._file.node
             self._log(f"listening as {node.ae_title} on {node.host}, port {self.receiver.port}")
             try:
-                while not stop.wait(TURN_S):
-                    self.turn()
+                wait = TURN_S
+                while not stop.wait(wait):
+                    wait = TURN_S if self.turn() else TROUBLE_S
             finally:
                 self._log("stopping")
                 for watcher in self._watchers:
@@ -154,8 +161,14 @@ class Node:
                     worker.stop()
                 self.outbox.stop()
 
-    def turn(self) -> None:
-        """Look after everything once."""
+    def turn(self) -> bool:
+        """Look after everything once.
+
+        Returns
+        -------
+        bool
+            Whether all went well; if not, nothing is lost, and the next turn goes on with it.
+        """
         self.round = time.monotonic()
         try:
             self.receiver.reap()
@@ -170,6 +183,12 @@ class Node:
                 self._tidy()
         except OSError as error:
             self._log(f"system error [{error.strerror or type(error).__name__}]; tried again")
+            return False
+        except Exception as error:
+            # One study, or one moment, never ends the node.
+            self._log(f"unexpected error [{type(error).__name__}]; tried again")
+            return False
+        return True
 
     def problems(self) -> list[str]:
         """Return what keeps the node from its work; nothing if it does it."""
@@ -202,37 +221,43 @@ class Node:
                 return
             self._finish(worker.study, worker.meant, ended)
             worker.release()
+            self.took[next((top for top in BUCKETS_S if ended.seconds <= top), inf)] += 1
+            self.seconds += ended.seconds
+            self.ended[ended.reason or "done"] += 1
         while worker.study is None and not self.receiver.refusal():
-            study = self.ledger.take()
+            study = self._loose[0] if self._loose else self.ledger.take()
             if study is None:
                 return
+            # Until it is with a worker, or its end is noted, it is nobody's: an error may come between.
+            self._loose[:1] = [study]
             self._begin(study, worker)
+            del self._loose[:1]
 
     def _begin(self, study: Study, worker: Worker) -> None:
+        reason, said, state = "", "", State.FAILED
         try:
             series = series_facts(self.inbox.study(study.uid))
             meant = meant_by(self._file.recipe, series, study.caller)
-            if meant is None:
-                self.ended["ignored"] += 1
+            job = job_of(study, meant, self.settings) if meant is not None else None
+            if job is None:
+                state, reason = State.IGNORED, "no_recipe"
                 said = f"No recipe fits any of its {len(series)} series."
-                self.ledger.finish(study.number, State.IGNORED, Outcome("", "no_recipe", said))
-                self._log(f"study {study.number}: no recipe fits")
-                return
-            job = job_of(study, meant, self.settings)
         except (FlrError, OSError) as error:
-            reason = error.reason if isinstance(error, FlrError) else "unreadable"
-            self.ended[reason] += 1
-            self.ledger.finish(study.number, State.FAILED, Outcome("", reason, str(error)))
-            self._log(f"study {study.number}: failed [{reason}]")
-            return
-        worker.begin(study, meant, job)
-        self._log(f"study {study.number}: recipe {meant.recipe.name!r} begun")
+            reason, said = error.reason if isinstance(error, FlrError) else "unreadable", str(error)
+        except Exception as error:
+            # Whatever strange thing an object holds, it is the end of its study alone.
+            reason, said = "unreadable", f"An object cannot be made sense of: {type(error).__name__}."
+        if reason:
+            self.ledger.finish(study.number, state, Outcome("", reason, said))
+            self.ended["ignored" if state is State.IGNORED else reason] += 1
+            told = "no recipe fits" if state is State.IGNORED else f"failed [{reason}]"
+            self._log(f"study {study.number}: {told}")
+        elif meant is not None and job is not None:
+            worker.begin(study, meant, job)
+            self._log(f"study {study.number}: recipe {meant.recipe.name!r} begun")
 
     def _finish(self, study: Study, meant: Meant, ended: Ended) -> None:
         name = meant.recipe.name
-        self.took[next((top for top in BUCKETS_S if ended.seconds <= top), inf)] += 1
-        self.seconds += ended.seconds
-        self.ended[ended.reason or "done"] += 1
         if ended.reason:
             again = ended.reason in PASSING and study.tries < MOST_TRIES
             outcome = Outcome(name, ended.reason, ended.message, ended.seconds)
@@ -264,12 +289,14 @@ class Node:
 
     def _tidy(self) -> None:
         """Remove the files of studies that are settled and sent, after the days they are kept."""
-        for study in self.ledger.finished_before(time.time() - self._file.node.keep_days * DAY_S):
-            self.inbox.remove(study.uid)
+        when = time.time() - self._file.node.keep_days * DAY_S
+        for study in self.ledger.finished_before(when):
+            if not self.ledger.tidied(study.number, when, partial(self.inbox.away, study.uid)):
+                continue
+            self.inbox.empty()
             shutil.rmtree(self.settings.folder / CASES / study.name, ignore_errors=True)
             for place in (f"{STATE}/{study.name}.json", f"{LOGS}/{study.name}.log"):
                 (self.settings.folder / place).unlink(missing_ok=True)
-            self.ledger.tidied(study.number)
 
 
 def _opened(folder: Path) -> Inbox:
