@@ -110,12 +110,14 @@ class Outbox:
 
     def _send(self, due: Sequence[Delivery], peer: Peer) -> None:
         due = self._not_there(due, peer)
-        by_path = {Path(one.path): one for one in due}
-        gone = [one for path, one in by_path.items() if not path.is_file()]
-        for one in gone:
-            # A later result of the study stands in its place.
-            self._deliveries.sent(one.number, Sending.REFUSED, reason="file_gone")
-        paths = [path for path, one in by_path.items() if one not in gone]
+        by_path = {}
+        for one in due:
+            if _holds(Path(one.path), one.uid):
+                by_path[Path(one.path)] = one
+            else:
+                # A later result of the study stands in its place.
+                self._deliveries.sent(one.number, Sending.REFUSED, reason="file_gone")
+        paths = list(by_path)
         outcomes: Counter[str] = Counter()
         for answer in send(peer, paths) if paths else ():
             one = by_path.pop(answer.path)
@@ -165,3 +167,15 @@ class Outbox:
         """Seconds until the next try: twice as long each time, not all at the same moment."""
         wait = min(self._node.retry_s * 2.0 ** min(tries - 1, 20), LONGEST_WAIT_S)
         return wait * random.uniform(0.9, 1.1)
+
+
+def _holds(path: Path, uid: str) -> bool:
+    """Whether a file is there, and still the object that was to be sent."""
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, InvalidDicomError):
+        return False
+    return str(header.get("SOPInstanceUID", "")) == uid
