@@ -217,7 +217,23 @@ def read_settings(path: Path) -> NodeSettings:
         raise _explained(error, path) from error
     base = path.resolve().parent
     folders = {entry.name: (base / Path(entry.path).expanduser()).resolve() for entry in file.folder}
-    return NodeSettings(file, base, peers_of(file.peer, folder=base, where=str(path)), folders)
+    found = NodeSettings(file, base, peers_of(file.peer, folder=base, where=str(path)), folders)
+    _require_apart(found, path)
+    return found
+
+
+def _require_apart(settings: NodeSettings, path: Path) -> None:
+    """Refuse a watched folder in which the node, or a destination, keeps what would be taken as dropped."""
+    watched = [settings.resolve(entry.folder) for entry in settings.file.watch]
+    kept = [settings.folder, *settings.folders.values()]
+    for number, one in enumerate(watched):
+        for other in (*kept, *watched[number + 1 :], *watched[:number]):
+            if other.is_relative_to(one):
+                raise CaseError(
+                    f"{path}: whatever stands in {one} is taken and moved away, but {other} is kept there. "
+                    "Watch a folder of its own.",
+                    reason="bad_node",
+                )
 
 
 def _explained(error: ValidationError, path: Path) -> CaseError:

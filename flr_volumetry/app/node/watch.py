@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 import threading
 import time
 import zipfile
+import zlib
+from math import inf
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from flr_volumetry.app.node.inbox import Taken, names_of
-from flr_volumetry.errors import FlrError, UnreadableError
+from flr_volumetry.errors import OutputError, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +24,11 @@ if TYPE_CHECKING:
     from flr_volumetry.app.node.ledger import Ledger
 
 TAKEN, REFUSED = "taken", "refused"
+OVERSIZED = "oversized_object"
 LOOK_S = 2.0
+TROUBLE_S = 30.0
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+"""What zipfile raises for an archive that is damaged, encrypted, or packed in a way that it does not know."""
 CHUNK = 1 << 20
 Shape = tuple[tuple[str, int, int], ...]
 
@@ -66,6 +73,11 @@ class Watcher:
         Returns why nothing can be received now; empty if it can.
     log : callable
         Of the node.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made, or nothing can be moved in it.
     """
 
     def __init__(
@@ -80,14 +92,23 @@ class Watcher:
     ) -> None:
         self.folder, self.settle_s = folder, settle_s
         self._inbox, self._ledger, self._refusal, self._log = inbox, ledger, refusal, log
+        self.most_bytes = inf
+        """A drop with a file longer than that is put aside."""
         self._seen: dict[str, tuple[Shape, float]] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        try:
+            for name in ("", TAKEN, REFUSED):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"[[watch]]: {folder} cannot be written: {error.strerror or error}. "
+                "What is dropped into it is moved to folders in it.",
+                reason="unwritable",
+            ) from error
 
     def start(self) -> None:
         """Begin, in a thread of its own."""
-        for name in ("", TAKEN, REFUSED):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._thread = threading.Thread(target=self._serve, name="watch", daemon=True)
         self._thread.start()
 
@@ -98,13 +119,16 @@ class Watcher:
             self._thread.join(60.0)
 
     def _serve(self) -> None:
-        while not self._stop.wait(min(LOOK_S, self.settle_s / 2)):
+        wait = min(LOOK_S, self.settle_s / 2)
+        while not self._stop.wait(wait):
+            wait = min(LOOK_S, self.settle_s / 2)
             try:
                 self.look()
-            except OSError as error:
-                self._log(
-                    f"a watched folder cannot be read [{error.strerror or 'system error'}]; tried again"
-                )
+            except Exception as error:
+                # A folder whose thread ends would be watched by nobody.
+                why = getattr(error, "strerror", None) or type(error).__name__
+                self._log(f"a watched folder cannot be read [{why}]; tried again")
+                wait = TROUBLE_S
 
     def look(self) -> None:
         """Take what has come to rest."""
@@ -131,10 +155,13 @@ class Watcher:
                     self._one(path, taking)
                 finally:
                     path.unlink(missing_ok=True)
-        except (FlrError, OSError, zipfile.BadZipFile) as error:
+        except Exception as error:
+            # Whatever it is, what the drop carries is noted as broken off, not as still coming.
             self._ended(taking, began, clean=False)
-            if isinstance(error, zipfile.BadZipFile):
-                self._away(drop, REFUSED, "The archive is damaged.")
+            if isinstance(error, UnreadableError) and error.reason == OVERSIZED:
+                self._away(drop, REFUSED, error.message)
+            elif _packed(drop) and isinstance(error, DAMAGED):
+                self._away(drop, REFUSED, "The archive is damaged or encrypted.")
             else:
                 self._log(f"a drop cannot be taken [{type(error).__name__}]; tried again")
             return
@@ -166,7 +193,7 @@ class Watcher:
 
     def _copies(self, drop: Path) -> Iterator[Path]:
         """Copy each file of a drop onto the node's own disk."""
-        if drop.suffix.lower() == ".zip" and drop.is_file():
+        if _packed(drop):
             with zipfile.ZipFile(drop) as archive:
                 for entry in archive.infolist():
                     if not entry.is_dir():
@@ -179,9 +206,22 @@ class Watcher:
 
     def _copy(self, source: IO[bytes]) -> Path:
         handle, name = tempfile.mkstemp(dir=self._inbox.coming, suffix=".dcm")
-        with os.fdopen(handle, "wb") as goal:
-            shutil.copyfileobj(source, goal, CHUNK)
-        return Path(name)
+        path = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as goal:
+                while chunk := source.read(CHUNK):
+                    goal.write(chunk)
+                    self._require_room(goal.tell())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
+
+    def _require_room(self, taken_bytes: int) -> None:
+        if taken_bytes > self.most_bytes:
+            raise UnreadableError("A file in it is longer than most_object_gb allows.", reason=OVERSIZED)
+        if self._refusal():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _away(self, drop: Path, where: str, why: str = "") -> None:
         """Move a drop out of the way, under a name that is free."""
@@ -194,6 +234,10 @@ class Watcher:
         if why:
             goal.with_name(f"{goal.name}.why.txt").write_text(why + "\n", encoding="utf-8")
             self._log(f"a drop was refused: {why}")
+
+
+def _packed(drop: Path) -> bool:
+    return drop.suffix.lower() == ".zip" and drop.is_file()
 
 
 def _files(drop: Path) -> list[Path]:
