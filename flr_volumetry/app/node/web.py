@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from flr_volumetry.app.node.settings import WebSection
 
 START_S = 10.0
+MOST_CONNECTIONS = 32
+LIFE_S = 10.0
+"""So long a connection may last, whatever it says."""
 
 
 def metrics(node: Node) -> str:
@@ -165,7 +168,13 @@ class Web:
 
         routes = [Route("/health", tell_health), Route("/metrics", tell_metrics)]
         config = uvicorn.Config(
-            Starlette(routes=routes), log_config=None, access_log=False, lifespan="off", timeout_keep_alive=5
+            Starlette(routes=routes),
+            http=_bounded(),
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=5,
         )
         self._server = uvicorn.Server(config)
         self._socket = _listening(section)
@@ -182,6 +191,21 @@ class Web:
         self._server.should_exit = True
         self._thread.join(5.0)
         self._socket.close()
+
+
+def _bounded() -> Any:
+    """Return a protocol under which callers that say nothing do not use up what the node needs."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Bounded(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > MOST_CONNECTIONS:
+                transport.abort()
+            else:
+                self.loop.call_later(LIFE_S, transport.abort)
+
+    return Bounded
 
 
 def _listening(section: WebSection) -> socket:
