@@ -25,22 +25,27 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
-from pydicom.uid import generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
+from pynetdicom import AE
 
 from flr_volumetry.app.cli import main
 from flr_volumetry.app.node import runner as runner_module
+from flr_volumetry.app.node import web
 from flr_volumetry.app.node.deliveries import Deliveries
+from flr_volumetry.app.node.guard import GuardedSocket
 from flr_volumetry.app.node.inbox import Inbox, Names, Taken, names_of
 from flr_volumetry.app.node.ledger import Ledger
 from flr_volumetry.app.node.matching import SeriesFacts, meant_by, series_facts, told_phase
 from flr_volumetry.app.node.outbox import Outbox
 from flr_volumetry.app.node.receiver import Receiver
 from flr_volumetry.app.node.records import Outcome, Sending, State
+from flr_volumetry.app.node.runner import Worker
 from flr_volumetry.app.node.service import Node
-from flr_volumetry.app.node.settings import RecipeEntry, read_settings
+from flr_volumetry.app.node.settings import RecipeEntry, WebSection, read_settings
 from flr_volumetry.app.node.watch import Watcher
 from flr_volumetry.errors import FlrError
 from tests.app.node_study import (
+    CLASSES,
     NAME,
     PATIENT,
     Archive,
@@ -260,6 +265,10 @@ def test_a_study_of_which_objects_were_refused_is_not_complete_though_its_call_w
     until(lambda: desk.receiver.open == 0)
     assert desk.settle() == []
     desk.inbox.take = taking
+    # Another association, as for another series, brings nothing of what is missing.
+    assert send(desk.port, study[:1]) == [0]
+    until(lambda: desk.receiver.open == 0)
+    assert desk.settle() == []
     assert set(send(desk.port, study)) == {0}
     until(lambda: desk.receiver.open == 0)
     assert [one.state for one in desk.settle()] == [State.QUEUED]
@@ -373,14 +382,45 @@ def test_who_may_call(tmp_path, study):
     try:
         assert caller(desk.port, calling="CT1").is_established
         assert caller(desk.port, calling="CT1", called="FLR2").is_established
-        for wrong in ({"calling": "CT1", "called": "WRONG"}, {"calling": "NOBODY"}, {"calling": "FAR"}):
+        for wrong in (
+            {"calling": "CT1", "called": "WRONG"},
+            {"calling": "NOBODY"},
+            {"calling": "FAR"},
+            {"calling": "FAR", "called": "-"},
+        ):
             assert caller(desk.port, **wrong).is_rejected
-        assert desk.receiver.counts["rejected"] == 3
+        assert desk.receiver.counts["rejected"] == 4
         desk.receiver.limits.allowed = lambda address: False
         assert not caller(desk.port, calling="CT1").is_established
         assert desk.receiver.limits.refused == {"address": 1}
     finally:
         desk.close()
+
+
+def test_a_call_that_ends_while_its_first_object_is_taken_is_noted(desk, study):
+    """Its study would be carried for ever otherwise, and never be run nor given up."""
+    begun = desk.ledger.begun
+
+    def ends_meanwhile(*what):
+        (call,) = desk.receiver._calls.values()
+        desk.receiver._closed(SimpleNamespace(assoc=call.assoc))
+        return begun(*what)
+
+    desk.ledger.begun = ends_meanwhile
+    assoc = caller(desk.port)
+    assert assoc.send_c_store(dcmread(study[0])).Status == 0
+    until(lambda: desk.receiver.open == 0)
+    assert desk.ledger.rows("SELECT carrying, broken IS NULL FROM study") == [(0, 0)]
+    assoc.release()
+
+
+def test_what_is_deflated_is_not_taken(desk):
+    """A few kilobytes of it may be gigabytes once they are read."""
+    entity = AE(ae_title="SENDER")
+    for sop_class in CLASSES:
+        entity.add_requested_context(sop_class, DeflatedExplicitVRLittleEndian)
+    assoc = entity.associate("127.0.0.1", desk.port, ae_title="FLR")
+    assert not assoc.accepted_contexts
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
@@ -497,6 +537,48 @@ def test_encrypted_only_with_a_certificate_of_the_own_authority(tmp_path, study,
         desk.close()
 
 
+def test_callers_that_do_not_shake_hands_are_counted_among_those_that_wait(tmp_path, study, authority):
+    """Each of them holds a thread; more than a few get none."""
+    desk = Desk(tmp_path, node=f"{authority.table}\nassociations = 1")
+    try:
+        silent = [socket.create_connection(("127.0.0.1", desk.port)) for _ in range(6)]
+        until(lambda: desk.receiver.limits.refused.get("busy") == 2)
+        for one in silent:
+            one.close()
+        until(lambda: desk.receiver.limits.refused.get("tls") == 4)
+        assert send(desk.port, study[:1], tls=(authority.client, "localhost")) == [0]
+    finally:
+        desk.close()
+
+
+def test_a_message_that_is_held_in_memory_has_a_limit_of_its_own(desk):
+    """Objects go to the disk as they come; a command, or a query, would not."""
+    connection = object.__new__(GuardedSocket)
+    message = SimpleNamespace(_data_set_path=None)
+    connection.socket, connection.limits = None, desk.receiver.limits
+    connection._assoc = SimpleNamespace(dimse=SimpleNamespace(message=message))
+    for _ in range(3):
+        connection._meter(1 << 20)
+    with pytest.raises(OSError, match="oversized_message"):
+        connection._meter(2 << 20)
+    message._data_set_path = Path()
+    connection._meter(2 << 20)
+
+
+def test_silent_callers_of_the_metrics_are_hung_up_on(monkeypatch):
+    """Before their connections are all that the node may have."""
+    monkeypatch.setattr(web, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(web, "LIFE_S", 1.0)
+    server = web.Web(SimpleNamespace(), WebSection(port=0))
+    try:
+        several = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
+        for one in several:
+            with one:
+                assert hung_up(one)
+    finally:
+        server.stop()
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
     """Certificates: the node's, a caller's, and those of a stranger."""
@@ -609,7 +691,15 @@ def test_a_destination_that_never_answers_is_given_up_and_said(tmp_path, study):
         db.execute("UPDATE delivery SET path = path || '.no'")
     gone.outbox.turn("archive")
     assert gone.at() == {Sending.REFUSED: 3}
-    for one in (post, gone):
+    # Another result stands where the one that waits was: that is sent when its own turn comes.
+    archive = Archive().start()
+    later = Posting(tmp_path / "later", archive, study)
+    with later.ledger.changing() as db:
+        db.execute("UPDATE delivery SET path = ?", (str(study[1]),))
+    later.outbox.turn("archive")
+    assert archive.came == [later.uids[1]]
+    assert later.at() == {Sending.REFUSED: 2, Sending.SENT: 1}
+    for one in (post, gone, later):
         one.ledger.close()
 
 
@@ -662,6 +752,43 @@ def test_a_watched_folder_takes_folders_archives_and_files(watcher, study, tmp_p
     looked(watcher)
     assert watcher.ledger.study(known.number).state is State.QUEUED
     assert (watcher.folder / "taken" / "ct-2").is_dir()
+
+
+def test_no_drop_ends_the_watching_nor_fills_the_disk(watcher, study, monkeypatch):
+    """An encrypted archive, a file without end, a disk that fills meanwhile: nothing half copied stays."""
+    with zipfile.ZipFile(watcher.folder / "secret.zip", "w") as archive:
+        archive.write(study[0], "a.dcm")
+        archive.writestr("b.dcm", b"x")
+    data = bytearray((watcher.folder / "secret.zip").read_bytes())
+    # The flag of an encrypted entry, in the second record of the directory and before its data.
+    for mark, offset in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        data[data.rindex(mark) + offset] |= 1
+    (watcher.folder / "secret.zip").write_bytes(data)
+    with zipfile.ZipFile(watcher.folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(1 << 20))
+    watcher.most_bytes = 1e5
+    looked(watcher)
+    refused = watcher.folder / "refused"
+    assert "encrypted" in (refused / "secret.zip.why.txt").read_text()
+    assert "most_object_gb" in (refused / "bomb.zip.why.txt").read_text()
+    assert watcher.ledger.rows("SELECT carrying FROM study") == [(0,)]
+    (watcher.folder / "photo.jpg").write_bytes(b"no object")
+    answers = iter(("", "disk_full"))
+    monkeypatch.setattr(watcher, "_refusal", lambda: next(answers))
+    looked(watcher)
+    assert (watcher.folder / "photo.jpg").exists()
+    assert list(watcher.inbox.coming.iterdir()) == []
+    looks = []
+
+    def look():
+        looks.append(1)
+        raise RuntimeError
+
+    monkeypatch.setattr("flr_volumetry.app.node.watch.TROUBLE_S", 0.01)
+    watcher.look = look
+    watcher.start()
+    until(lambda: len(looks) > 1)
+    watcher.stop()
 
 
 @pytest.mark.parametrize(
@@ -760,6 +887,7 @@ def test_what_is_said_of_a_received_series(tmp_path, study):
         ),
         ("{study}", "{patient}", "unknown_placeholder"),
         ("remnant_mask", "remnant", "bad_case"),
+        ("[[recipe]]", '[[watch]]\nfolder = "."\n[[recipe]]', "bad_node"),
         ("refuse_below_gb = 0.001", "refuse_below_gb = 9e9", "disk_full"),
     ],
 )
@@ -808,6 +936,59 @@ def test_as_a_service_it_ends_in_order_and_its_log_says_nothing_of_a_patient(tmp
     assert not [secret for secret in SECRETS if secret in said]
 
 
+class Working(Worker):
+    """A worker without a process."""
+
+    failing = False
+
+    def __init__(self):
+        super().__init__(Path(), memory_bytes=1e9, seconds=60.0)
+
+    def _start(self):
+        if self.failing:
+            raise OSError(errno.EAGAIN, "no process")
+        self._process = SimpleNamespace(poll=lambda: None, stdin=None)
+
+
+def test_strange_objects_and_a_disk_that_is_full_for_a_moment_leave_no_study_behind(tmp_path, study):
+    """An Image Type that is a number; a queue that cannot be written when a case has begun or ended."""
+    ds = dcmread(study[0])
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.add_new("ImageType", "US", 5)
+    said = []
+    node = Node(read_settings(node_file(tmp_path / "n")), said.append)
+    worker = Working()
+    node._workers = [worker]
+    finish = node.ledger.finish
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "no room")
+
+    with node._over:
+        number = node.ledger.begun("1.2.3", "CT1")
+        coming = node.inbox.coming / "strange.dcm"
+        ds.save_as(coming, implicit_vr=False, little_endian=True)
+        node.inbox.take(coming, Names("1.2.3", "1.2.4", "1.2.5"))
+        node.ledger.ended(number, began=time.time(), clean=True)
+        until(lambda: node.turn() and states(node) == {1: "failed"})
+        assert node.ledger.study(1).reason == "unreadable"
+        send(node.receiver.port, study)
+        worker.failing = True
+        until(lambda: not node.turn())
+        assert states(node)[2] == "running"
+        worker.failing = False
+        assert node.turn()
+        assert worker.study.number == 2
+        worker._said.put(b'{"reason": "no_masks", "message": "none", "key": ""}')
+        node.ledger.finish = full
+        assert not node.turn()
+        node.ledger.finish = finish
+        assert node.turn()
+        assert node.ledger.study(2).reason == "no_masks"
+        assert node.ended == {"unreadable": 1, "no_masks": 1}
+        assert any("system error" in line for line in said)
+
+
 def test_a_second_node_in_one_folder_and_a_port_in_use_are_refused(tmp_path):
     with running(node_file(tmp_path / "a")) as node:
         with pytest.raises(FlrError) as caught:
@@ -851,9 +1032,23 @@ def test_files_of_settled_studies_go_after_their_days(tmp_path, study):
         assert case.is_dir()
         with node.ledger.changing() as db:
             db.execute("UPDATE delivery SET state = 'sent'")
+        # One that is carried again meanwhile keeps what is there, and what comes.
+        finished = node.ledger.finished_before
+
+        def carried_meanwhile(when):
+            found = finished(when)
+            node.ledger.begun("1.2.3", "CT1")
+            return found
+
+        node.ledger.finished_before = carried_meanwhile
+        node._tidy()
+        assert node.inbox.study("1.2.3").is_dir()
+        node.ledger.finished_before = finished
+        node.ledger.ended(number, began=time.time(), clean=True)
         node._tidy()
         assert not case.exists()
         assert not node.inbox.study("1.2.3").exists()
+        assert list(node.inbox.going.iterdir()) == []
         assert not node.ledger.again(1)
 
 
