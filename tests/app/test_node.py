@@ -438,6 +438,8 @@ def test_what_is_no_object_is_refused(desk, study, tmp_path):
     assert list(desk.inbox.studies()) == []
     assert list(desk.inbox.coming.iterdir()) == []
     assert not (tmp_path / "outside").exists()
+    said = SimpleNamespace(dataset_path=study[0], request=SimpleNamespace(AffectedSOPInstanceUID="1.2"))
+    assert desk.receiver._stored(said, None) == 0xA900
     (tmp_path / "text.dcm").write_text("no object")
     with pytest.raises(FlrError, match="no DICOM object"):
         names_of(tmp_path / "text.dcm")
@@ -845,6 +847,7 @@ def test_the_recipe_that_fits_and_the_series_it_means():
     assert (found.recipe.name, found.series.uid) == ("p", "1")
     assert meant_by([portal], [facts("1", study_description="Head")], "CT1") is None
     assert meant_by([portal], [facts("1", images=9)], "CT1") is None
+    assert meant_by([portal], [facts("1", images=10)], "CT1").series.uid == "1"
     assert meant_by([portal], [facts("1", original=False)], "CT1") is None
     with pytest.raises(FlrError, match="fits 2 series") as caught:
         meant_by([portal], [facts("1"), facts("2", "portal thin", 300)], "CT1")
@@ -867,6 +870,12 @@ def test_what_is_said_of_a_received_series(tmp_path, study):
     assert (ct.modality, ct.images, ct.phase, ct.original) == ("CT", 14, "portal_venous", True)
     assert (ct.description, ct.study_description) == ("Abdomen portal venous", "CT Liver")
     assert (seg.modality, seg.images) == ("SEG", 1)
+    first = min(ct.folder.iterdir())
+    ds = dcmread(first)
+    ds.SeriesDescription, ds.ProtocolName, ds.ImageType = "5.0", "PV", ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    ds.save_as(first)
+    ct, _ = series_facts(inbox.study(uid))
+    assert (ct.phase, ct.original) == ("portal_venous", False)
 
 
 @pytest.mark.parametrize(
@@ -1100,6 +1109,52 @@ def test_whatever_happens_in_whatever_order_no_object_is_left_out_of_the_last_re
         if ledger.study(number).state is State.DONE:
             assert seen[number] == came
     ledger.close()
+
+
+def test_what_the_queue_remembers_of_a_study():
+    """A call cut short was broken off; tries are of one result; files that came again go again."""
+    ledger = Ledger(":memory:")
+    ledger.begun("1.2", "CT1")
+    ledger.recover()
+    assert ledger.settle(quiet_s=-1.0, abandon_s=60.0) == []
+    assert [one.reason for one in ledger.settle(quiet_s=-1.0, abandon_s=-1.0)] == ["incomplete_transfer"]
+    assert ledger.again(1)
+    tries = []
+    for state in (State.QUEUED, State.QUEUED, State.FAILED):
+        tries.append(ledger.take().tries)
+        ledger.finish(1, state, Outcome("liver", "worker_lost"))
+    assert tries == [1, 2, 3]
+    assert ledger.again(1)
+    assert ledger.take().tries == 1
+    ledger.finish(1, State.DONE, Outcome("liver"))
+    later = time.time() + 1.0
+    assert ledger.tidied(1, later, list)
+    assert ledger.finished_before(later) == []
+    ledger.changed(1)
+    ledger.settle(quiet_s=-1.0, abandon_s=60.0)
+    ledger.take()
+    ledger.finish(1, State.DONE, Outcome("liver"))
+    assert [one.number for one in ledger.finished_before(later)] == [1]
+    ledger.close()
+
+
+def test_a_destination_that_is_down_is_called_once_for_all_studies(tmp_path, study, monkeypatch):
+    """And asked for what was tried before; the wait grows."""
+    post = Posting(tmp_path, Archive(), study)
+    number = post.ledger.begun("1.2.3", "CT1")
+    post.ledger.finish(number, State.DONE, Outcome("liver"), [("archive", str(study[3]), "1.2.4")])
+    post.outbox.turn("archive")
+    assert post.deliveries.due("archive") == []
+    assert post.outbox._later(5) > 4 * post.outbox._later(1)
+    asked = []
+    monkeypatch.setattr(
+        "flr_volumetry.app.node.outbox.holds", lambda peer, uid, uids: asked.append(uids) or frozenset(uids)
+    )
+    with post.ledger.changing() as db:
+        db.execute("UPDATE delivery SET due = 0")
+    post.outbox.turn("archive")
+    assert [sorted(uids) for uids in asked] == [sorted(post.uids)]
+    post.ledger.close()
 
 
 def test_two_that_come_at_once_are_kept_once(tmp_path, study):
