@@ -12,6 +12,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import zipfile
@@ -132,7 +133,7 @@ def test_a_study_is_received_run_and_sent_back_once(tmp_path, study):
         (known,) = node.ledger.studies()
         assert known.state is State.DONE
         assert known.recipe == "liver"
-        report = json.loads((tmp_path / "results" / "study-000001" / "report.json").read_text())
+        report = json.loads((next((tmp_path / "results").iterdir()) / "report.json").read_text())
         stays = masks()[2].sum() / masks()[1].sum()
         assert report["indices"]["flr"]["value"] == pytest.approx(stays)
         first = list(archive.came)
@@ -869,7 +870,7 @@ def test_what_is_said_of_a_received_series(tmp_path, study):
     ct, seg = series_facts(inbox.study(uid))
     assert (ct.modality, ct.images, ct.phase, ct.original) == ("CT", 14, "portal_venous", True)
     assert (ct.description, ct.study_description) == ("Abdomen portal venous", "CT Liver")
-    assert (seg.modality, seg.images) == ("SEG", 1)
+    assert (seg.modality, seg.images) == ("SEG", 24)
     first = min(ct.folder.iterdir())
     ds = dcmread(first)
     ds.SeriesDescription, ds.ProtocolName, ds.ImageType = "5.0", "PV", ["ORIGINAL", "PRIMARY", "LOCALIZER"]
@@ -1162,3 +1163,73 @@ def test_two_that_come_at_once_are_kept_once(tmp_path, study):
     names = names_of(study[0])
     results = [inbox.take(shutil.copy(study[0], inbox.coming / f"{n}.dcm"), names) for n in range(2)]
     assert results == [Taken.NEW, Taken.KNOWN]
+
+
+def test_only_its_own_caller_makes_good_a_call_that_was_broken_off(tmp_path):
+    """Another sender's orderly call, of another series perhaps, brings nothing of what is missing."""
+    ledger = Ledger(tmp_path / "q")
+    number = ledger.begun("1.2", "CT1")
+    ledger.changed(number)
+    ledger.ended(number, began=time.time(), clean=False, caller="CT1")
+    for caller_, settled in (("PACS", False), ("CT1", True)):
+        began = time.time()
+        ledger.begun("1.2", caller_)
+        ledger.ended(number, began=began, clean=True, caller=caller_)
+        assert bool(ledger.settle(quiet_s=-1, abandon_s=60)) is settled
+    ledger.close()
+
+
+def test_a_study_under_which_the_node_ends_again_and_again_is_given_up_but_not_for_orderly_ends(tmp_path):
+    ledger = Ledger(tmp_path / "q")
+    number = ledger.begun("1.2", "CT1")
+    ledger.ended(number, began=time.time(), clean=True)
+    ledger.settle(quiet_s=-1, abandon_s=60)
+    for _ in range(10):
+        ledger.put_back(ledger.take().number)
+    for _ in range(4):
+        ledger.take()
+        assert [one.state for one in ledger.recover()] == [State.QUEUED]
+    ledger.take()
+    (given_up,) = ledger.recover()
+    assert (given_up.state, given_up.reason) == (State.FAILED, "worker_lost")
+    assert ledger.again(number)
+    assert ledger.take().tries == 1
+    ledger.close()
+
+
+def test_health_tells_of_parts_that_ended_and_of_destinations_no_longer_named(tmp_path):
+    with running(node_file(tmp_path)) as node:
+        assert node.problems() == []
+        number = node.ledger.begun("1.2", "CT1")
+        node.ledger.finish(number, State.DONE, Outcome("r"), [("gone", "a.dcm", "1.3")])
+        node.outbox._threads.append(threading.Thread(target=print))
+        said = "; ".join(node.problems())
+        assert "what sends has ended" in said
+        assert "objects wait for gone" in said
+        node.outbox._threads.pop()
+
+
+def test_studies_of_two_queues_never_share_a_folder_of_results(tmp_path, study):
+    """Both call their first study number 1; the second patient's report must not replace the first's."""
+    case = tmp_path / "case" / "study-000001"
+    case.mkdir(parents=True)
+    for uid in ("1.2.3", "1.2.4"):
+        (case / "report.json").write_text(json.dumps({"outputs": [], "of": uid}))
+        ledger = Ledger(tmp_path / uid)
+        more = f'[[folder]]\nname = "disk"\npath = "{tmp_path / "results"}"\n'
+        outbox = Outbox(read_settings(node_file(tmp_path / "n", more=more)), Deliveries(ledger), print)
+        number = ledger.begun(uid, "CT1")
+        ledger.finish(number, State.DONE, Outcome("r"), [("disk", str(case), "key")])
+        outbox.turn("disk")
+        ledger.close()
+    found = [json.loads(p.read_text())["of"] for p in (tmp_path / "results").rglob("report.json")]
+    assert sorted(found) == ["1.2.3", "1.2.4"]
+
+
+def test_frames_of_an_enhanced_object_are_images(tmp_path, study):
+    ds = dcmread(study[0])
+    ds.NumberOfFrames = 40
+    place = tmp_path / "study" / "series"
+    place.mkdir(parents=True)
+    ds.save_as(place / "1.dcm")
+    assert [one.images for one in series_facts(place.parent)] == [40]

@@ -261,6 +261,9 @@ def _client(settings: ClusterSettings) -> Iterator[Any]:
         "distributed.diagnostics.nvml": False,
         # Looks at the worker's stack a hundred times a second, for a dashboard that is not shown.
         "distributed.worker.profile.enabled": False,
+        # Nobody looks at these either, and each look takes the interpreter from the case.
+        "distributed.admin.tick.interval": "1s",
+        "distributed.admin.system-monitor.interval": "10s",
     }
     with _dask_config(quiet), contextlib.ExitStack() as stack:
         if settings.scheduler:

@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ import click
 from flr_volumetry.app.console import refusing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flr_volumetry.app.node.ledger import Ledger
     from flr_volumetry.app.node.records import Sending, Study
     from flr_volumetry.app.node.settings import NodeSettings
@@ -101,16 +104,15 @@ def status(file: Path, as_json: bool, most: int) -> None:  # noqa: FBT001 - clic
     """Say what is queued, running, done, failed and to be sent; the node may be running or not."""
     from flr_volumetry.app.node.deliveries import Deliveries
 
-    settings, ledger = _opened(file)
-    listed: list[Any] = [
-        _told(study, Deliveries(ledger).sendings(study.number)) for study in ledger.studies(most=most)
-    ]
-    counts = {state.value: count for state, count in ledger.counts().items()}
-    waiting = [
-        {"peer": peer, "state": state.value, "objects": count}
-        for (peer, state), count in sorted(Deliveries(ledger).sendings().items())
-    ]
-    ledger.close()
+    with _opened(file) as (settings, ledger):
+        listed: list[Any] = [
+            _told(study, Deliveries(ledger).sendings(study.number)) for study in ledger.studies(most=most)
+        ]
+        counts = {state.value: count for state, count in ledger.counts().items()}
+        waiting = [
+            {"peer": peer, "state": state.value, "objects": count}
+            for (peer, state), count in sorted(Deliveries(ledger).sendings().items())
+        ]
     if as_json:
         click.echo(json.dumps({"studies": counts, "deliveries": waiting, "latest": listed}, indent=2))
         return
@@ -132,10 +134,9 @@ def again(file: Path, number: int) -> None:
     """Run a study that failed or fitted no recipe once more, and send what was refused or given up."""
     from flr_volumetry.app.node.deliveries import Deliveries
 
-    _, ledger = _opened(file)
-    queued = ledger.again(number)
-    resent = Deliveries(ledger).resend(number)
-    ledger.close()
+    with _opened(file) as (_, ledger):
+        queued = ledger.again(number)
+        resent = Deliveries(ledger).resend(number)
     if not queued and not resent:
         raise click.ClickException(
             f"study {number} is not there, is at work, or its files are gone; see flr node status."
@@ -145,7 +146,8 @@ def again(file: Path, number: int) -> None:
     )
 
 
-def _opened(file: Path) -> tuple[NodeSettings, Ledger]:
+@contextmanager
+def _opened(file: Path) -> Iterator[tuple[NodeSettings, Ledger]]:
     from flr_volumetry.app.node.ledger import Ledger
     from flr_volumetry.app.node.settings import read_settings
 
@@ -154,7 +156,13 @@ def _opened(file: Path) -> tuple[NodeSettings, Ledger]:
         queue = settings.folder / "queue.sqlite"
         if not queue.is_file():
             raise click.ClickException(f"{settings.folder} holds no queue: the node has not run yet.")
-        return settings, Ledger(queue)
+        ledger = Ledger(queue)
+    try:
+        yield settings, ledger
+    except OSError as error:
+        raise click.ClickException(f"{error.strerror or error}; try again in a moment.") from error
+    finally:
+        ledger.close()
 
 
 def _told(study: Study, sendings: dict[tuple[str, Sending], int]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ CREATE TABLE study (
     since REAL NOT NULL,
     carrying INTEGER NOT NULL DEFAULT 0,
     broken REAL,
+    broken_by TEXT NOT NULL DEFAULT '',
     conflict INTEGER NOT NULL DEFAULT 0,
     more INTEGER NOT NULL DEFAULT 0,
     tries INTEGER NOT NULL DEFAULT 0,

@@ -6,6 +6,7 @@ accepts; here every read has a limit and a time, and every caller a thread of it
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 import time
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
 HEADER_BYTES = 6
@@ -171,6 +171,8 @@ class GuardedServer(ThreadedAssociationServer):
         if listener is None:
             raise OSError("the listener is closed")
         connection, address = listener.accept()
+        # Answers are short, and each is waited for.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(self.limits.timeout_s)
         if self.ssl_context:
             connection = self.ssl_context.wrap_socket(

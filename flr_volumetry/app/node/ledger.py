@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _STUDY = "number, uid, state, caller, first, last, since, recipe, reason, message, seconds, tries"
 _SETTLED = (State.DONE, State.FAILED, State.IGNORED)
 _NOT_RUNNING = (*_SETTLED, State.QUEUED)
+MOST_ENDS = 5
+"""So often a node may end while it runs a study, before the study is taken to be the cause."""
+_ENDS_THE_NODE = f"The node ended {MOST_ENDS} times while it ran this study; it is not run again by itself."
 _CONFLICT = (
     "An object came that has the UID of one here and is another; the first stays. Which is right is for a "
     "person to say: flr node again runs the study with the first."
@@ -70,7 +73,7 @@ class Ledger(Database):
             db.execute("UPDATE study SET conflict = 1 WHERE number = ?", (number,))
         self.changed(number)
 
-    def ended(self, number: int, *, began: float, clean: bool) -> None:
+    def ended(self, number: int, *, began: float, clean: bool, caller: str = "") -> None:
         """Note that an association which carried a study has ended.
 
         Parameters
@@ -80,8 +83,11 @@ class Ledger(Database):
         began : float
             When the association did.
         clean : bool
-            Whether it was released. One that was broken off may have left images out; one begun after
-            it, and released, has brought what was missing, as senders repeat what was not answered.
+            Whether it was released. One that was broken off may have left images out; one of the same
+            caller begun after it, and released, has brought what was missing, as senders repeat what was
+            not answered.
+        caller : str
+            Who made it; where that is not known of the one broken off, any later one counts.
         """
         now = time.time()
         with self.changing() as db:
@@ -89,7 +95,11 @@ class Ledger(Database):
                 "UPDATE study SET carrying = max(carrying - 1, 0), last = ? WHERE number = ?", (now, number)
             )
             if clean:
-                db.execute("UPDATE study SET broken = NULL WHERE number = ? AND broken < ?", (number, began))
+                db.execute(
+                    "UPDATE study SET broken = NULL, broken_by = ''"
+                    " WHERE number = ? AND broken < ? AND broken_by IN ('', ?)",
+                    (number, began, caller),
+                )
                 # A study given up as incomplete, of which every image has been seen again.
                 db.execute(
                     "UPDATE study SET state = ?, since = ?, reason = '', message = ''"
@@ -97,7 +107,9 @@ class Ledger(Database):
                     (State.RECEIVING, now, number, State.FAILED),
                 )
             else:
-                db.execute("UPDATE study SET broken = ? WHERE number = ?", (now, number))
+                db.execute(
+                    "UPDATE study SET broken = ?, broken_by = ? WHERE number = ?", (now, caller, number)
+                )
 
     def settle(self, *, quiet_s: float, abandon_s: float) -> list[Study]:
         """Queue the studies that are complete; give up those broken off and not repeated, or in conflict.
@@ -136,16 +148,27 @@ class Ledger(Database):
         Returns
         -------
         list of Study
-            Those queued again.
+            Those that were running: queued again, or given up where the node ended under them too often.
         """
         now = time.time()
         with self.changing() as db:
-            running = [r[0] for r in db.execute("SELECT number FROM study WHERE state = ?", (State.RUNNING,))]
-            for number in running:
-                self._put(number, State.QUEUED)
-            db.execute("UPDATE study SET broken = ?, carrying = 0 WHERE carrying > 0", (now,))
+            running = db.execute(
+                "SELECT number, tries FROM study WHERE state = ?", (State.RUNNING,)
+            ).fetchall()
+            for number, tries in running:
+                if tries < MOST_ENDS:
+                    self._put(number, State.QUEUED)
+                else:
+                    self._put(number, State.FAILED, "worker_lost", _ENDS_THE_NODE)
+            db.execute("UPDATE study SET broken = ?, broken_by = '', carrying = 0 WHERE carrying > 0", (now,))
             db.execute("UPDATE study SET last = ? WHERE state = ?", (now, State.RECEIVING))
-        return [self.study(number) for number in running]
+        return [self.study(number) for number, _ in running]
+
+    def put_back(self, number: int) -> None:
+        """Queue a study whose case is ended with the node, in order: that was no try."""
+        with self.changing() as db:
+            self._put(number, State.QUEUED)
+            db.execute("UPDATE study SET tries = max(tries - 1, 0) WHERE number = ?", (number,))
 
     def take(self) -> Study | None:
         """Take the study that has waited longest, to be run.
@@ -230,7 +253,9 @@ class Ledger(Database):
             ).fetchone()
             if found:
                 self._put(number, State.QUEUED)
-                db.execute("UPDATE study SET broken = NULL, conflict = 0 WHERE number = ?", (number,))
+                db.execute(
+                    "UPDATE study SET broken = NULL, conflict = 0, tries = 0 WHERE number = ?", (number,)
+                )
         return found is not None
 
     def _put(self, number: int, state: State, reason: str = "", message: str = "") -> None:

@@ -33,6 +33,7 @@ PHASES = {
 _BOUNDED = {key: re.compile(rf"(?<![a-zà-ÿ])(?:{words})(?![a-zà-ÿ])") for key, words in PHASES.items()}
 FACTS = (
     "Modality", "StudyDescription", "SeriesDescription", "ProtocolName", "ContrastBolusAgent", "ImageType",
+    "NumberOfFrames",
 )  # fmt: skip
 
 
@@ -138,7 +139,8 @@ def series_facts(folder: Path) -> list[SeriesFacts]:
                 said["StudyDescription"],
                 description,
                 protocol,
-                len(files),
+                # Of an enhanced object each frame is an image.
+                len(files) * max(int(said["NumberOfFrames"] or 1), 1),
                 not kinds & {"LOCALIZER", "SECONDARY"},
                 told_phase(description) or told_phase(protocol),
             )

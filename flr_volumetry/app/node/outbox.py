@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import shutil
 import threading
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 LONGEST_WAIT_S = 3600.0
 DAY_S = 86400.0
 IDLE_S = 0.5
+STOP_S = 60.0
 ROW = "report.json"
 
 
@@ -60,8 +62,14 @@ class Outbox:
     def stop(self) -> None:
         """End, after what is being sent."""
         self._stop.set()
+        until = time.monotonic() + STOP_S
         for thread in self._threads:
-            thread.join(60.0)
+            thread.join(max(0.0, until - time.monotonic()))
+
+    @property
+    def alive(self) -> bool:
+        """Whether every destination is still served."""
+        return all(thread.is_alive() for thread in self._threads)
 
     def _serve(self, name: str) -> None:
         while not self._stop.is_set():
@@ -149,7 +157,9 @@ class Outbox:
             if not source.is_dir():
                 self._deliveries.sent(one.number, Sending.REFUSED, reason="file_gone")
                 continue
-            with replacing(folder / source.name, ROW) as place:
+            # Another queue counts from 1 too, and its study must not take this one's place.
+            name = f"{source.name}-{hashlib.sha256(one.study_uid.encode()).hexdigest()[:8]}"
+            with replacing(folder / name, ROW) as place:
                 shutil.copytree(source, place, dirs_exist_ok=True)
             self._deliveries.sent(one.number, Sending.SENT)
             self._log(f"study {one.study} to the folder {folder.name}")

@@ -115,6 +115,7 @@ class Receiver:
             allowed=lambda address: self._may_call(None, address),
         )
         self._server: GuardedServer | None = None
+        self._thread: threading.Thread | None = None
 
     @property
     def port(self) -> int:
@@ -201,7 +202,13 @@ class Receiver:
             ) from error
         server.limits = self.limits
         self._server = server
-        threading.Thread(target=server.serve_forever, name="receiver", daemon=True).start()
+        self._thread = threading.Thread(target=server.serve_forever, name="receiver", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still listens."""
+        return self._thread is not None and self._thread.is_alive()
 
     def stop(self) -> None:
         """Take no new callers; let those that are sending finish, within bounds."""
@@ -302,7 +309,7 @@ class Receiver:
             while call.studies:
                 uid, number = next(iter(call.studies.items()))
                 clean = call.released and not self._lacks(uid, call)
-                self._ledger.ended(number, began=call.began, clean=clean)
+                self._ledger.ended(number, began=call.began, clean=clean, caller=call.caller)
                 del call.studies[uid]
         except OSError:
             with self._lock:

@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from flr_volumetry.app.node.ledger import Ledger
 from flr_volumetry.app.node.matching import job_of, meant_by, require_recipes, series_facts
 from flr_volumetry.app.node.outbox import DAY_S, Outbox
 from flr_volumetry.app.node.receiver import Receiver
-from flr_volumetry.app.node.records import BUCKETS_S, Outcome, State
+from flr_volumetry.app.node.records import BUCKETS_S, Outcome, Sending, State
 from flr_volumetry.app.node.runner import Worker
 from flr_volumetry.app.node.watch import Watcher
 from flr_volumetry.app.node.web import Web
@@ -44,6 +44,7 @@ SILENT_S = 30.0
 STALE_S = 6 * 3600.0
 """Objects that wait longer for a destination are a problem to be told."""
 MOST_TRIES = 3
+UNSENT = (Sending.WAITING, Sending.SENDING)
 PASSING = ("disk_full", "system_error", "worker_lost")
 """Reasons of a case that may be gone at the next try."""
 OBJECTS = {
@@ -159,6 +160,9 @@ class Node:
                     watcher.stop()
                 for worker in self._workers:
                     worker.stop()
+                    if worker.study is not None:
+                        with suppress(OSError):
+                            self.ledger.put_back(worker.study.number)
                 self.outbox.stop()
 
     def turn(self) -> bool:
@@ -197,6 +201,12 @@ class Node:
             found.append("the queue is not looked after")
         if self.receiver.refusal():
             found.append(f"less than {self._file.node.refuse_below_gb:g} GB free: objects are refused")
+        parts = {"the listener": self.receiver.alive, "what sends": self.outbox.alive}
+        parts |= {"a watched folder's look-out": all(watcher.alive for watcher in self._watchers)}
+        found += [f"{part} has ended: start the node again" for part, alive in parts.items() if not alive]
+        waiting = {peer for peer, state in self.deliveries.sendings() if state in UNSENT}
+        for name in sorted(waiting.difference(self.destinations)):
+            found.append(f"objects wait for {name}, which the node's file does not name any more")
         for name in self.destinations:
             oldest = self.deliveries.stalest(name)
             if oldest is not None and time.time() - oldest > STALE_S:
@@ -205,7 +215,8 @@ class Node:
 
     def _recover(self) -> None:
         for study in self.ledger.recover():
-            self._log(f"study {study.number}: was running when the node ended; queued again")
+            then = "queued again" if study.state is State.QUEUED else "given up, its status says why"
+            self._log(f"study {study.number}: was running when the node ended; {then}")
         known = {study.uid for study in self.ledger.studies()}
         for uid in self.inbox.studies():
             if uid not in known:

@@ -112,6 +112,11 @@ class Watcher:
         self._thread = threading.Thread(target=self._serve, name="watch", daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the folder is still looked into, once it has been begun."""
+        return self._thread is None or self._thread.is_alive()
+
     def stop(self) -> None:
         """End, after the drop that is being taken."""
         self._stop.set()
@@ -189,7 +194,7 @@ class Watcher:
 
     def _ended(self, taking: _Taking, began: float, *, clean: bool) -> None:
         for number in taking.numbers.values():
-            self._ledger.ended(number, began=began, clean=clean)
+            self._ledger.ended(number, began=began, clean=clean, caller=self.folder.name)
 
     def _copies(self, drop: Path) -> Iterator[Path]:
         """Copy each file of a drop onto the node's own disk."""
