@@ -6,7 +6,6 @@ import csv
 import io
 import itertools
 import re
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from flr_volumetry.anatomy import HEPATECTOMIES, Caudate, removed_segments
 from flr_volumetry.app.batch.followups import later_tables, linked, scans_of
+from flr_volumetry.app.batch.template import filled, read_toml, typed
 from flr_volumetry.app.case import make_case
 from flr_volumetry.app.tables import Section
 from flr_volumetry.errors import CaseError, FlrError, PlanError, UnreadableError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 COHORT = "cohort"
-PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.]*)\}")
 NOT_IN_NAMES = re.compile(r"[^\w.+-]+")
 MOST_JOBS = 1_000_000
 Data = dict[str, Any]
@@ -119,7 +118,7 @@ def read_cohort(path: Path, *, root: Path | None = None) -> tuple[Job, ...]:
     elif path.suffix.lower() == ".csv":
         jobs = tuple(_from_rows(_rows(path), {}, CohortSection(), root or path.resolve().parent, str(path)))
     else:
-        jobs = tuple(_from_toml(path, root or path.resolve().parent))
+        jobs = tuple(_fromread_toml(path, root or path.resolve().parent))
     if not jobs:
         raise CaseError(
             f"{path} holds no case: a folder needs case files (.toml), a table rows, a recipe folders that "
@@ -134,7 +133,7 @@ def _from_folder(folder: Path) -> Iterator[Job]:
     files = sorted(p for p in folder.rglob("*.toml") if not any(part[0] == "." for part in p.parts[1:]))
     for file in files:
         try:
-            data = _toml(file)
+            data = read_toml(file)
         except FlrError as error:
             yield Job(_relative(file, folder), "", {}, file.parent, str(file), _said(error))
             continue
@@ -147,8 +146,8 @@ def _relative(file: Path, folder: Path) -> str:
     return file.relative_to(folder).with_suffix("").as_posix().replace("/", ".")
 
 
-def _from_toml(path: Path, root: Path) -> Iterator[Job]:
-    data = _toml(path)
+def _fromread_toml(path: Path, root: Path) -> Iterator[Job]:
+    data = read_toml(path)
     if COHORT not in data:
         yield from _jobs(data, str(path), root, None)
         return
@@ -225,13 +224,13 @@ def _from_rows(
         place = f"{where}, case {number}"
         known = {"name": str(row.get("id", number)), **row}
         try:
-            data = _filled(template, known, place)
+            data = filled(template, known, place)
             for key, value in row.items():
                 if "." in key and value.strip():
-                    _put(data, key.split("."), _typed(value), place)
-            called = str(_filled(row.get("id") or section.id, known, place))
+                    _put(data, key.split("."), typed(value), place)
+            called = str(filled(row.get("id") or section.id, known, place))
             data.setdefault("case", {}).setdefault("id", called)
-            its = [_filled(table, known, place) for table in later]
+            its = [filled(table, known, place) for table in later]
             scans = scans_of(called, data, its) if its else {}
             own = dict(plans)
             if row.get("hepatectomy"):
@@ -301,47 +300,6 @@ def _drawn(tables: Any, where: str) -> dict[str, list[Any]]:
             raise CaseError(f"{where}: two plans are called {table['name']!r}.", reason="same_name")
         found[table["name"]] = table["stage"]
     return found
-
-
-def _toml(path: Path) -> Data:
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise UnreadableError(f"{path}: the file cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CaseError(f"{path}: this is not TOML: {error}", reason="not_toml") from error
-
-
-def _filled(value: Any, known: Mapping[str, str], where: str) -> Any:
-    """Put what a case is called, and the cells of its row, in the place of {name}s."""
-    if isinstance(value, dict):
-        found = {key: _filled(item, known, where) for key, item in value.items()}
-        # An empty cell leaves its key out.
-        return {key: item for key, item in found.items() if item is not None}
-    if isinstance(value, list):
-        return [_filled(item, known, where) for item in value]
-    if not isinstance(value, str):
-        return value
-    missing = [name for name in PLACEHOLDER.findall(value) if name not in known]
-    if missing:
-        raise CaseError(
-            f"{where}: there is no {{{missing[0]}}} here; known are "
-            + ", ".join(f"{{{name}}}" for name in known),
-            reason="unknown_placeholder",
-        )
-    whole = PLACEHOLDER.fullmatch(value)
-    if whole and whole[1] not in ("name", "folder"):
-        cell = known[whole[1]].strip()
-        return _typed(cell) if cell else None
-    return PLACEHOLDER.sub(lambda found: known[found[1]], value)
-
-
-def _typed(cell: str) -> Any:
-    """Read a cell as TOML would read the value; what it would not is text."""
-    try:
-        return tomllib.loads(f"cell = {cell.strip()}")["cell"]
-    except tomllib.TOMLDecodeError:
-        return cell.strip()
 
 
 def _put(data: Data, keys: list[str], value: Any, where: str) -> None:

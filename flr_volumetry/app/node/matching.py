@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flr_volumetry.app.batch.cohort import PLACEHOLDER, Job
+from flr_volumetry.app.batch.cohort import Job
+from flr_volumetry.app.batch.template import filled, read_toml
 from flr_volumetry.app.case import make_case
-from flr_volumetry.errors import CaseError, UnreadableError
+from flr_volumetry.errors import CaseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -261,32 +261,9 @@ def require_recipes(settings: NodeSettings) -> None:
 def _job(recipe: RecipeEntry, known: dict[str, str], settings: NodeSettings, name: str) -> Job:
     path = settings.resolve(recipe.case)
     where = f"recipe {recipe.name!r} ({path.name})"
-    try:
-        data = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise UnreadableError(f"{where}: {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise CaseError(f"{where}: this is not TOML: {error}", reason="not_toml") from error
-    filled = _filled(data, known, where)
-    filled["case"] = {"id": known["number"], **filled.get("case", {})}
+    data = filled(read_toml(path), known, where, as_text=KNOWN)
+    data["case"] = {"id": known["number"], **data.get("case", {})}
     # DICOM objects are what is sent back; without them nothing would be.
-    filled["output"] = {"dicom": True, **filled.get("output", {})}
-    make_case(filled, folder=path.parent, where=where)
-    return Job(name, "", filled, path.parent, where)
-
-
-def _filled(value: Any, known: dict[str, str], where: str) -> Any:
-    if isinstance(value, dict):
-        return {key: _filled(item, known, where) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_filled(item, known, where) for item in value]
-    if not isinstance(value, str):
-        return value
-    missing = [name for name in PLACEHOLDER.findall(value) if name not in known]
-    if missing:
-        raise CaseError(
-            f"{where}: there is no {{{missing[0]}}} in a received study; known are "
-            + ", ".join(f"{{{name}}}" for name in known),
-            reason="unknown_placeholder",
-        )
-    return PLACEHOLDER.sub(lambda found: known[found[1]], value)
+    data["output"] = {"dicom": True, **data.get("output", {})}
+    make_case(data, folder=path.parent, where=where)
+    return Job(name, "", data, path.parent, where)
