@@ -648,6 +648,25 @@ def test_a_destination_that_is_down_gets_all_when_it_is_up(tmp_path, study):
     post.ledger.close()
 
 
+def test_what_comes_while_a_destination_is_down_makes_nobody_wait_longer(tmp_path, study):
+    """One try for all, not one for each study; when it is back, everything goes."""
+    archive = Archive()
+    post = Posting(tmp_path, archive, study)
+    post.outbox._later = lambda tries: 2.0
+    post.outbox.turn("archive")
+    for number in range(2, 30):
+        post.ledger.begun(f"1.2.{number}", "CT1")
+        post.ledger.finish(
+            number, State.DONE, Outcome("liver"), [("archive", str(study[3]), f"{post.uids[0][:-1]}4")]
+        )
+        assert not post.outbox.turn("archive")
+    assert post.outbox.failures["archive"] == 1
+    archive.start()
+    post.turns(lambda: post.at() == {Sending.SENT: 31})
+    archive.stop()
+    post.ledger.close()
+
+
 def test_out_of_resources_is_tried_again_and_a_refusal_is_not(tmp_path, study):
     archive = Archive().start()
     post = Posting(tmp_path, archive, study)
@@ -1145,14 +1164,13 @@ def test_a_destination_that_is_down_is_called_once_for_all_studies(tmp_path, stu
     number = post.ledger.begun("1.2.3", "CT1")
     post.ledger.finish(number, State.DONE, Outcome("liver"), [("archive", str(study[3]), "1.2.4")])
     post.outbox.turn("archive")
-    assert post.deliveries.due("archive") == []
+    assert not post.outbox.turn("archive")
     assert post.outbox._later(5) > 4 * post.outbox._later(1)
     asked = []
     monkeypatch.setattr(
         "flr_volumetry.app.node.outbox.holds", lambda peer, uid, uids: asked.append(uids) or frozenset(uids)
     )
-    with post.ledger.changing() as db:
-        db.execute("UPDATE delivery SET due = 0")
+    post.outbox._closed.clear()
     post.outbox.turn("archive")
     assert [sorted(uids) for uids in asked] == [sorted(post.uids)]
     post.ledger.close()

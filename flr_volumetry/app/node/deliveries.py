@@ -77,14 +77,6 @@ class Deliveries:
                 (state, due, reason, number, Sending.WAITING, Sending.SENDING),
             )
 
-    def postpone(self, peer: str, due: float) -> None:
-        """Let everything that waits for a destination wait until then, at the least."""
-        with self._ledger.changing() as db:
-            db.execute(
-                "UPDATE delivery SET due = max(due, ?) WHERE peer = ? AND state = ?",
-                (due, peer, Sending.WAITING),
-            )
-
     def resend(self, number: int) -> int:
         """Let a study's objects that were refused or given up be tried again.
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from flr_volumetry.app.node.settings import NodeSettings
 
 LONGEST_WAIT_S = 3600.0
+LONGEST_SHUT_S = 300.0
+"""A destination that cannot be reached is tried as often as this; when it is back, whatever waits goes."""
 DAY_S = 86400.0
 IDLE_S = 0.5
 STOP_S = 60.0
@@ -51,6 +53,7 @@ class Outbox:
         self._threads: list[threading.Thread] = []
         self.failures: Counter[str] = Counter()
         """How often in a row a destination could not be reached."""
+        self._closed: dict[str, float] = {}
 
     def start(self) -> None:
         """Begin."""
@@ -94,8 +97,11 @@ class Outbox:
         Returns
         -------
         bool
-            Whether anything was due.
+            Whether anything was due, and the destination is not one that was found shut just now.
         """
+        # What is new must not knock at a door that is shut, and make the wait of all longer.
+        if time.monotonic() < self._closed.get(name, 0.0):
+            return False
         due = self._deliveries.due(name)
         if not due:
             return False
@@ -107,10 +113,10 @@ class Outbox:
         except (FlrError, OSError) as error:
             self.failures[name] += 1
             why = error.reason if isinstance(error, FlrError) else error.strerror or "system error"
-            wait = self._later(self.failures[name])
+            wait = min(self._later(self.failures[name]), LONGEST_SHUT_S)
+            self._closed[name] = time.monotonic() + wait
             for one in due:
-                self._put_off(one, wait, why)
-            self._deliveries.postpone(name, time.time() + wait)
+                self._put_off(one, 0.0, why)
             self._log(f"{name} cannot be reached [{why}]; tried again in {wait:.0f} s")
         else:
             self.failures.pop(name, None)
