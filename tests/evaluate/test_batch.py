@@ -161,6 +161,7 @@ def test_every_named_hepatectomy_on_every_liver_killed_at_ten_random_moments(rea
     args = (recipe, "--root", data, "--workers", "2")
     began = time.monotonic()
     first = flr_batch(*args, "--out", tmp_path / "alone", expect=None, timeout=7200)
+    assert facts(tmp_path / "alone"), first.stderr
     alone_s = time.monotonic() - began
     killed_at_random(args, tmp_path / "killed", alone_s)
     last = flr_batch(*args, "--out", tmp_path / "killed", expect=None, timeout=7200)
