@@ -103,6 +103,7 @@ def test_half_a_liver_gets_no_trust(truth, atlas):
     assert not favour_of(chance, prior.trust).any()
 
 
+@pytest.mark.evaluate
 def test_an_outlier_is_left_out_and_too_few_are_refused(truth, atlas):
     grid, liver = truth.liver.grid, truth.liver.voxels
     shell = np.asarray(centres(grid)[..., 2] % 24 < 8) & liver

@@ -116,6 +116,7 @@ class Receiver:
         )
         self._server: GuardedServer | None = None
         self._thread: threading.Thread | None = None
+        self._before: tuple[bool, str, str | None] = (False, "standard", None)
 
     @property
     def port(self) -> int:
@@ -159,6 +160,8 @@ class Receiver:
 
         from flr_volumetry.app.node.guard import GuardedHandler, GuardedServer
 
+        # What pynetdicom has for the process, and not for one listener, is as it was when this one stops.
+        self._before = (_config.STORE_RECV_CHUNKED_DATASET, _config.LOG_HANDLER_LEVEL, tempfile.tempdir)
         # Large objects go to a file as they come, on the disk where they stay.
         _config.STORE_RECV_CHUNKED_DATASET = True
         # Its own log shows what is in the objects.
@@ -195,6 +198,7 @@ class Receiver:
                 request_handler=GuardedHandler,
             )
         except OSError as error:
+            self._restore()
             raise OutputError(
                 f"the node cannot listen on {self._node.host}, port {self._node.port}: "
                 f"{error.strerror or error}. Is another node running? A port below 1024 needs a right.",
@@ -221,6 +225,13 @@ class Receiver:
         for assoc in self._server.active_associations:
             assoc.abort()
         self._server = None
+        self._restore()
+
+    def _restore(self) -> None:
+        from pynetdicom import _config
+
+        chunked, logged, tempfile.tempdir = self._before
+        _config.STORE_RECV_CHUNKED_DATASET, _config.LOG_HANDLER_LEVEL = chunked, logged
 
     # What pynetdicom tells, each in the thread of its association
 
