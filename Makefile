@@ -3,10 +3,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
-# Tests run side by side, one process for each core, a file in one of them, so that what its tests share is made
-# once; WORKERS=0 for one after the other.
+# Tests run side by side, one process for each core; WORKERS=0 for one after the other.
 WORKERS ?= auto
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: demo test check bench evaluate clean
 

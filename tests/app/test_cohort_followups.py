@@ -77,6 +77,7 @@ def test_the_recipe_gives_a_baseline_and_a_later_scan_for_each_patient(world):
     assert str(later.data["followup"]["procedure_date"]) == "2024-05-03"
 
 
+@pytest.mark.evaluate
 def test_growth_is_in_the_cohort_s_table(world, quick, tmp_path):
     """The remnant grew; the later scan waits for its baseline's result, and changes with it."""
     jobs = read_cohort(world / "pve.toml")

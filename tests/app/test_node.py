@@ -196,6 +196,7 @@ def test_a_study_that_was_running_when_the_node_ended_is_run_by_the_next(tmp_pat
     assert (tmp_path / "n" / "node" / "logs" / "study-000001.log").read_text().count(" done") == 1
 
 
+@pytest.mark.evaluate
 def test_the_case_of_a_study_fails_by_itself(tmp_path, monkeypatch, study):
     """No recipe fits; the case cannot be assessed; it takes too much: the node lives on."""
     monkeypatch.setattr(runner_module, "LAST_WORDS_S", 0.2)

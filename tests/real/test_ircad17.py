@@ -49,8 +49,6 @@ def folders(real_data, tmp_path_factory):
                 str(real_data),
                 "--out",
                 str(out),
-                # One of them is enough to look into its DICOM objects.
-                "--dicom" if name == "two_stage" else "--no-dicom",
             ],
             capture_output=True,
             text=True,

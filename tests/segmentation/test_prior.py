@@ -58,6 +58,7 @@ def spoilt(truth, atlas):
     return guess, leak, lost, *chance_of(guess, truth, atlas)
 
 
+@pytest.mark.evaluate
 def test_the_shape_follows_neither_leak_nor_loss(truth, spoilt):
     """It is nearer to the truth than the guess that it was laid upon, and knows both spoilt parts."""
     guess, leak, lost, prior, chance = spoilt
@@ -94,6 +95,7 @@ def test_what_the_scan_cuts_off_is_no_surface(truth, atlas):
     assert dice((chance > 0.5) & ~seen, liver & ~seen) > 0.6
 
 
+@pytest.mark.evaluate
 def test_half_a_liver_gets_no_trust(truth, atlas):
     """A left lateral section alone, as after a hepatectomy: whole livers fit only shrunk."""
     left = truth.liver.voxels & np.isin(truth.segments.voxels, [2, 3])
