@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import hashlib
 import json
 import os
@@ -26,6 +25,7 @@ from flr_volumetry.app.mesh_files import write_meshes
 from flr_volumetry.errors import OutputError
 from flr_volumetry.images import LabelMap
 from flr_volumetry.io import plan_markups, write_label_map, write_markups
+from flr_volumetry.io.writing import flush, is_full
 from flr_volumetry.report import (
     figures,
     pdf_bytes,
@@ -348,7 +348,7 @@ def _unwritable(out_dir: Path, error: OSError) -> OutputError:
     why = f"{blocking} is a file, not a folder" if blocking else error.strerror or str(error)
     return OutputError(
         f"{out_dir} cannot be written: {why}. Nothing there was changed.",
-        reason="disk_full" if error.errno == errno.ENOSPC else "unwritable",
+        reason="disk_full" if is_full(error) else "unwritable",
     )
 
 
@@ -391,13 +391,7 @@ def _umask() -> int:
 def _flush(folder: Path) -> None:
     """Have the disk hold every file before the folder takes its name."""
     for path in [*folder.rglob("*"), folder]:
-        if path.is_dir() and sys.platform == "win32":
-            continue
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        flush(path)
 
 
 def _fill(folder: Path, out_dir: Path, marker: str) -> None:

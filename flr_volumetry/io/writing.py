@@ -7,6 +7,7 @@ import errno
 import math
 import os
 import struct
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -171,6 +172,28 @@ def _quaternion(rotation: npt.NDArray[np.float64]) -> tuple[float, float, float]
     return float(b * sign), float(c * sign), float(d * sign)
 
 
+def is_full(error: OSError) -> bool:
+    """Whether an error says that there is no room on the disk, or no more of it for this user."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def flush(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder, where the system can.
+
+    Parameters
+    ----------
+    path : Path
+        Of either.
+    """
+    if sys.platform == "win32" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def write_atomically(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     """Write a file so that it is there whole, or as it was before.
 
@@ -197,10 +220,9 @@ def write_atomically(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise OutputError(
             f"{path} cannot be written: {error.strerror or error}.",
-            reason="disk_full" if full else OutputError.default_reason,
+            reason="disk_full" if is_full(error) else OutputError.default_reason,
         ) from error
     finally:
         if temporary:

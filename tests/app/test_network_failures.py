@@ -209,7 +209,14 @@ def test_out_of_resources_may_pass_and_is_tried_again(files, tmp_path, monkeypat
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [(0xA701, "failed"), (0xA900, "refused"), (0xC123, "refused"), (0x0122, "refused"), (0x0110, "failed")],
+    [
+        (0xA701, "failed"),
+        (0xA900, "refused"),
+        (0xC123, "refused"),
+        (0x0122, "refused"),
+        (0x0110, "failed"),
+        (0x0111, "refused"),
+    ],
 )
 def test_what_passes_is_told_from_what_does_not(code, status, files):
     assert verdict(code)[0] == status

@@ -253,6 +253,21 @@ def test_what_is_known_is_told_from_what_is_new(desk, study, tmp_path):
     assert desk.only().state is State.QUEUED
 
 
+def test_an_object_without_pixels_is_known_only_if_it_says_the_same(tmp_path, study):
+    """A report that comes again with another text, under the same UID, is another."""
+    ds = dcmread(study[-1])
+    del ds.PixelData
+    ds.ContentDescription = "as drawn"
+    inbox = Inbox(tmp_path)
+    taken = []
+    for text in ("as drawn", "as drawn", "drawn anew"):
+        ds.ContentDescription = text
+        path = inbox.coming / f"{len(taken)}.dcm"
+        ds.save_as(path)
+        taken.append(inbox.take(path, names_of(path)))
+    assert taken == [Taken.NEW, Taken.KNOWN, Taken.OTHER]
+
+
 def test_a_study_of_which_objects_were_refused_is_not_complete_though_its_call_was_released(desk, study):
     """As senders do that go on after "out of resources", and come again later."""
     taking = desk.inbox.take
@@ -838,6 +853,9 @@ def test_no_drop_ends_the_watching_nor_fills_the_disk(watcher, study, monkeypatc
         ("ART + PV", ""),
         ("Thorax lung", ""),
         ("Ventral portable smart", ""),
+        ("Thorax Port-a-Cath", ""),
+        ("Abd. port. 1.5", "portal_venous"),
+        ("porto-venös", "portal_venous"),
         ("", ""),
     ],
 )

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 CASES, STATE, LOGS = "cases", "state", "logs"
 KEY_FILE = "batch.json"
 DONE, KEPT, FAILED = "done", "kept", "failed"
-CHUNK = 1 << 22
 RULE_TABLES = ("patient", "attested", "assessment")
 """Tables of a case file that nothing measured depends on."""
 RULE_KEYS = {"uncertainty": ("remnant_relative_sd", "liver_relative_sd")}
@@ -351,10 +350,8 @@ def _stamp(path: Path, earlier: Stamp | None) -> Stamp:
         status = path.stat()
         if earlier is not None and earlier[:2] == (status.st_size, status.st_mtime_ns):
             return earlier
-        found = hashlib.sha256()
         with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                found.update(chunk)
+            found = hashlib.file_digest(file, "sha256")
     except OSError as error:
         raise UnreadableError(f"{path} cannot be read: {error.strerror or error}") from error
     return status.st_size, status.st_mtime_ns, found.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 import time
@@ -34,6 +33,7 @@ from flr_volumetry.app.batch.state import (
 from flr_volumetry.app.case import make_case
 from flr_volumetry.app.program import OTHERWISE
 from flr_volumetry.errors import CaseError, FlrError, OutputError
+from flr_volumetry.io.writing import is_full
 
 if TYPE_CHECKING:
     from flr_volumetry.app.batch.cohort import Job
@@ -219,7 +219,7 @@ def _why(error: Exception) -> tuple[str, str]:
     if isinstance(error, MemoryError):
         return "out_of_memory", "The case needs more memory than its worker has."
     if isinstance(error, OSError):
-        reason = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "system_error"
+        reason = "disk_full" if is_full(error) else "system_error"
         return reason, f"{error.filename or 'a file'}: {error.strerror or error}"
     last = traceback.extract_tb(error.__traceback__)[-1]
     return (

@@ -74,7 +74,8 @@ _WORDS: dict[int, tuple[Status, str]] = {
     0x0001: ("sent", "taken with a warning"),
     0x0107: ("sent", "taken, with a warning about attributes"),
     0x0110: ("failed", "the peer failed to process it"),
-    0x0111: ("sent", "the peer has it already"),
+    # Whether what it has is the same object it does not say; ours say so of another one only.
+    0x0111: ("refused", "the peer has an object with this UID already"),
     0x0116: ("sent", "taken, with values out of range"),
     0x0117: ("refused", "not a valid object to the peer"),
     0x0122: ("refused", "the peer takes no objects of this class"),

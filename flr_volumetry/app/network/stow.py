@@ -148,7 +148,7 @@ def _results(batch: Sequence[Instance], status: int, answer: Any) -> Iterator[Se
         if uid in failures:
             found, words = verdict(failures[uid] or 0x0110)
             # It stands among the failed, whatever its code says.
-            yield sent(instance, "failed" if found == "sent" and failures[uid] != 0x0111 else found, words)
+            yield sent(instance, "failed" if found == "sent" else found, words)
         elif uid in warnings:
             code = warnings[uid]
             yield sent(instance, "sent", verdict(code)[1] if code else "")

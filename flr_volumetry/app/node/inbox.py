@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from flr_volumetry.app.dicom_out import RESULT_SERIES
 from flr_volumetry.errors import OutputError, UnreadableError
 from flr_volumetry.io.derived.segments import MANUFACTURER
+from flr_volumetry.io.writing import flush
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UID = re.compile(r"[0-9][0-9.]{0,63}")
-CHUNK = 1 << 20
 SAME = (
     "PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID",
     "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
@@ -133,13 +133,13 @@ class Inbox:
         if goal.exists():
             return Taken.KNOWN if _alike(goal, path) else Taken.OTHER
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _flush(path)
+        flush(path)
         try:
             _link(path, goal)
         except FileExistsError:
             return Taken.KNOWN if _alike(goal, path) else Taken.OTHER
         for folder in (place, place.parent, self.objects):
-            _flush(folder)
+            flush(folder)
         return Taken.NEW
 
     def has(self, names: Names) -> bool:
@@ -182,11 +182,6 @@ class Inbox:
         return shutil.disk_usage(self.objects).free
 
 
-def is_full(error: OSError) -> bool:
-    """Whether an error says that there is no room."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
 def _alike(one: Path, other: Path) -> bool:
     """Whether two objects of one UID are the same to whoever measures in them."""
     if _digest(one) == _digest(other):
@@ -200,7 +195,10 @@ def _alike(one: Path, other: Path) -> bool:
             return False
         if ("PixelData" in a) != ("PixelData" in b):
             return False
-        return "PixelData" not in a or bool(np.array_equal(a.pixel_array, b.pixel_array))
+        if "PixelData" not in a:
+            # A structured report, a document: whatever it says may be what is measured by.
+            return bool(a == b)
+        return bool(np.array_equal(a.pixel_array, b.pixel_array))
     except Exception:
         # What cannot be compared is not known to be the same.
         return False
@@ -220,11 +218,8 @@ def _link(path: Path, goal: Path) -> None:
 
 
 def _digest(path: Path) -> bytes:
-    found = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            found.update(chunk)
-    return found.digest()
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _header(path: Path, keys: tuple[str, ...]) -> Any:
@@ -237,13 +232,3 @@ def _header(path: Path, keys: tuple[str, ...]) -> Any:
     except Exception as error:
         # Whatever it is that pydicom stumbles over.
         raise UnreadableError("what came is no DICOM object.", reason="not_dicom") from error
-
-
-def _flush(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

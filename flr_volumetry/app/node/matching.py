@@ -25,7 +25,7 @@ PHASES = {
     "unenhanced": r"nativ\w*|unenhanced|non?[ -]?(?:contrast|enhanced)|without|w/?o|ohne|sans|senza|sin"
     r"|pre[ -]?(?:contrast|gd|km)|plain|nc",
     "arterial": r"art(?:eri\w*|[eé]riel\w*)?|hap|aph",
-    "portal_venous": r"port(?:al\w*|o|a|[eé]\w*)?|pv[cp]?|pven\w*|ven[oö]u?s\w*|veineu\w*|ven",
+    "portal_venous": r"port(?:al\w*|o?[ -]?ven\w*|\.)|pv[cp]?|pven\w*|ven[oö]u?s\w*|veineu\w*|ven",
     "delayed": r"delay\w*|late|sp[äa]t\w*|tardi\w*|equilib\w*|excret\w*|5 ?min|3 ?min",
     "hepatobiliary": r"hbp|hepatobil\w*|20 ?min|15 ?min",
 }

@@ -43,6 +43,8 @@ class _Taking:
 
     def refusal(self) -> str:
         """Return why the drop is not taken for good; empty if it is."""
+        if not self.numbers and self.counts[Taken.RESULT]:
+            return "It holds nothing but results of this program."
         if not self.numbers:
             return "No DICOM object was found. Scans in other formats are run by flr run or flr batch."
         if self.counts[Taken.OTHER]:
