@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
 
 # TOML knows arrays, not tuples; their numbers stay strict.
 Point = Annotated[tuple[float, float, float], Strict(strict=False)]
@@ -28,6 +28,29 @@ class Section(BaseModel):
                     hint = f" Did you mean {near[0]!r}?" if near else ""
                     raise ValueError(f"unknown key {key!r}.{hint} Known here: {', '.join(known)}.")
         return data
+
+
+def first_fault(error: ValidationError) -> tuple[str, bool]:
+    """Say the first thing that is wrong with a table that people wrote, and where.
+
+    Parameters
+    ----------
+    error : ValidationError
+        Of a `Section`.
+
+    Returns
+    -------
+    str
+        Place, tables of an array counted from one, and what is wrong there.
+    bool
+        Whether it is a key that is not known.
+    """
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if first["type"] == "missing":
+        message = "this key is required"
+    return f"{place or 'the file'}: {message}", message.startswith("unknown key")
 
 
 class MaskEntry(Section):

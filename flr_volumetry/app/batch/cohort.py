@@ -16,7 +16,7 @@ from flr_volumetry.anatomy import HEPATECTOMIES, Caudate, removed_segments
 from flr_volumetry.app.batch.followups import later_tables, linked, scans_of
 from flr_volumetry.app.batch.template import filled, read_toml, typed
 from flr_volumetry.app.case import make_case
-from flr_volumetry.app.tables import Section
+from flr_volumetry.app.tables import Section, first_fault
 from flr_volumetry.errors import CaseError, FlrError, PlanError, UnreadableError
 
 if TYPE_CHECKING:
@@ -155,11 +155,9 @@ def _fromread_toml(path: Path, root: Path) -> Iterator[Job]:
     try:
         section = CohortSection.model_validate(data[COHORT])
     except ValidationError as error:
-        first = error.errors()[0]
-        message = str(first["msg"]).removeprefix("Value error, ")
+        said, unknown = first_fault(error)
         raise CaseError(
-            f"{path}: [cohort]: {'.'.join(map(str, first['loc']))}: {message}",
-            reason="unknown_key" if message.startswith("unknown key") else CaseError.default_reason,
+            f"{path}: [cohort]: {said}", reason="unknown_key" if unknown else CaseError.default_reason
         ) from error
     if (section.folders is None) == (section.table is None):
         raise CaseError(

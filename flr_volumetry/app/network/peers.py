@@ -24,7 +24,7 @@ from flr_volumetry.app.network.addresses import (
     Tls,
     WebPeer,
 )
-from flr_volumetry.app.tables import Section
+from flr_volumetry.app.tables import Section, first_fault
 from flr_volumetry.errors import InputError, UnreadableError
 
 PEERS_VARIABLE = "FLR_PEERS"
@@ -221,7 +221,7 @@ def read_peers(path: Path) -> dict[str, Peer]:
     try:
         entries = _PeersFile.model_validate(data).peer
     except ValidationError as error:
-        raise InputError(f"{path}: {_explained(error)}.", reason="bad_peers") from error
+        raise InputError(f"{path}: {first_fault(error)[0]}.", reason="bad_peers") from error
     return peers_of(entries, folder=path.parent, where=str(path))
 
 
@@ -341,12 +341,3 @@ def _path(folder: Path, text: str | None) -> Path | None:
 
 def _joined(base: str, own: str | None) -> str:
     return base if own is None else own if "://" in own else f"{base}/{own}"
-
-
-def _explained(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ").rstrip(".")
-    if first["type"] == "missing":
-        message = "this key is required"
-    return f"{place or 'the file'}: {message}"

@@ -9,20 +9,21 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flr_volumetry.app.node.inbox import UID, Names, Taken, is_full, names_of
+from flr_volumetry.app.node.call import Call
+from flr_volumetry.app.node.inbox import UID, Taken, names_of
 from flr_volumetry.app.node.tls import tls_context
 from flr_volumetry.errors import FlrError, OutputError
+from flr_volumetry.io.writing import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flr_volumetry.app.node.guard import GuardedServer
-    from flr_volumetry.app.node.inbox import Inbox
+    from flr_volumetry.app.node.inbox import Inbox, Names
     from flr_volumetry.app.node.ledger import Ledger
     from flr_volumetry.app.node.settings import CallerEntry, NodeSettings
 
@@ -36,45 +37,6 @@ LAST_SHARE = 0.25
 """Of the room that is to be kept free: below it even objects that are coming are cut off."""
 STOP_S = 10.0
 """So long an association may go on when the node is stopped."""
-
-
-@dataclass(slots=True)
-class _Call:
-    """An association that is open.
-
-    Parameters
-    ----------
-    began : float
-        When it did, seconds since 1970.
-    caller : str
-        AE title.
-    assoc : pynetdicom Association
-        The association.
-    studies : dict of str to int
-        The number of each study that it carries, by UID.
-    changed : set of int
-        The numbers of those that got an object they had not.
-    lacking : set of Names
-        Objects that could not be taken.
-    came, new : int
-        Objects.
-    released : bool
-        Whether the caller has asked to end it in order: every object was answered.
-    storing, over : bool
-        Whether an object is being taken right now, and whether the association ended meanwhile.
-    """
-
-    began: float
-    caller: str
-    assoc: Any
-    studies: dict[str, int] = field(default_factory=dict)
-    changed: set[int] = field(default_factory=set)
-    lacking: set[Names] = field(default_factory=set)
-    came: int = 0
-    new: int = 0
-    released: bool = False
-    storing: bool = False
-    over: bool = False
 
 
 class Receiver:
@@ -100,8 +62,8 @@ class Receiver:
         self._node, self._callers = settings.file.node, settings.file.caller
         self._called = settings.called
         self._settings, self._inbox, self._ledger, self._log = settings, inbox, ledger, log
-        self._calls: dict[int, _Call] = {}
-        self._unsaid: list[_Call] = []
+        self._calls: dict[int, Call] = {}
+        self._unsaid: list[Call] = []
         self._lacking: dict[str, set[Names]] = {}
         self._lock = threading.Lock()
         self._free = (-inf, inf)
@@ -160,6 +122,7 @@ class Receiver:
 
         from flr_volumetry.app.node.guard import GuardedHandler, GuardedServer
 
+        tls = tls_context(self._node.tls, self._settings) if self._node.tls else None
         # What pynetdicom has for the process, and not for one listener, is as it was when this one stops.
         self._before = (_config.STORE_RECV_CHUNKED_DATASET, _config.LOG_HANDLER_LEVEL, tempfile.tempdir)
         # Large objects go to a file as they come, on the disk where they stay.
@@ -192,7 +155,7 @@ class Receiver:
         try:
             server: Any = entity.make_server(
                 (self._node.host, self._node.port),
-                ssl_context=tls_context(self._node.tls, self._settings) if self._node.tls else None,
+                ssl_context=tls,
                 evt_handlers=handlers,
                 server_class=GuardedServer,
                 request_handler=GuardedHandler,
@@ -257,7 +220,7 @@ class Receiver:
     def _accepted(self, event: Any) -> None:
         caller = str(event.assoc.requestor.ae_title).strip()
         with self._lock:
-            self._calls[id(event.assoc)] = _Call(time.time(), caller, event.assoc)
+            self._calls[id(event.assoc)] = Call(time.time(), caller, event.assoc)
         self.counts["accepted"] += 1
 
     def _rejected(self, event: Any) -> None:
@@ -314,7 +277,7 @@ class Receiver:
             )
         self._say_ended(call)
 
-    def _say_ended(self, call: _Call) -> None:
+    def _say_ended(self, call: Call) -> None:
         """Note for each study how the call that carried it ended; on a full disk, later."""
         try:
             while call.studies:
@@ -326,7 +289,7 @@ class Receiver:
             with self._lock:
                 self._unsaid.append(call)
 
-    def _lacks(self, uid: str, call: _Call) -> bool:
+    def _lacks(self, uid: str, call: Call) -> bool:
         """Whether an object of a study was refused, by this call or an earlier, and has not come since."""
         with self._lock:
             known = self._lacking.setdefault(uid, set())
@@ -352,7 +315,7 @@ class Receiver:
             if over:
                 self._end(event.assoc)
 
-    def _answer(self, event: Any, call: _Call) -> int:
+    def _answer(self, event: Any, call: Call) -> int:
         try:
             status = self._stored(event, call)
         except OSError as error:
@@ -363,7 +326,7 @@ class Receiver:
             self.counts[f"refused_{status:04X}"] += 1
         return status
 
-    def _stored(self, event: Any, call: _Call) -> int:
+    def _stored(self, event: Any, call: Call) -> int:
         names = names_of(event.dataset_path)
         stated = str(event.request.AffectedSOPInstanceUID)
         if names.instance != stated or not UID.fullmatch(stated):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from flr_volumetry.app.batch.template import read_toml
 from flr_volumetry.app.network.peers import PeerEntry, peers_of
-from flr_volumetry.app.tables import Section
-from flr_volumetry.errors import CaseError, UnreadableError
+from flr_volumetry.app.tables import Section, first_fault
+from flr_volumetry.errors import CaseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -206,15 +206,10 @@ def read_settings(path: Path) -> NodeSettings:
         If it is not TOML, a key is unknown or a value impossible.
     """
     try:
-        data = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise UnreadableError(f"{path}: the node's file cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise CaseError(f"{path}: this is not TOML: {error}", reason="not_toml") from error
-    try:
-        file = NodeFile.model_validate(data)
+        file = NodeFile.model_validate(read_toml(path))
     except ValidationError as error:
-        raise _explained(error, path) from error
+        said, unknown = first_fault(error)
+        raise CaseError(f"{path}: {said}", reason="unknown_key" if unknown else "bad_node") from error
     base = path.resolve().parent
     folders = {entry.name: (base / Path(entry.path).expanduser()).resolve() for entry in file.folder}
     found = NodeSettings(file, base, peers_of(file.peer, folder=base, where=str(path)), folders)
@@ -234,16 +229,6 @@ def _require_apart(settings: NodeSettings, path: Path) -> None:
                     "Watch a folder of its own.",
                     reason="bad_node",
                 )
-
-
-def _explained(error: ValidationError, path: Path) -> CaseError:
-    first: Any = error.errors()[0]
-    place = ".".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
-    message = str(first["msg"]).removeprefix("Value error, ")
-    return CaseError(
-        f"{path}: {place + ': ' if place else ''}{message}",
-        reason="unknown_key" if message.startswith("unknown key") else "bad_node",
-    )
 
 
 def _once(what: str, names: Iterable[str]) -> None:

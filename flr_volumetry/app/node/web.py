@@ -11,7 +11,7 @@ from flr_volumetry.app.node.records import BUCKETS_S
 from flr_volumetry.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from socket import socket
 
     from flr_volumetry.app.node.service import Node
@@ -50,71 +50,73 @@ class _Collector:
         self._node = node
 
     def collect(self) -> Iterable[Any]:
+        yield from self._gauges()
+        yield from self._received()
+        yield from self._done()
+
+    def _gauges(self) -> Iterable[Any]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        node, receiver = self._node, self._node.receiver
+        oldest = node.ledger.oldest()
+        for name, text, value in (
+            ("start_time_seconds", "When the node was started, since 1970.", node.began),
+            ("last_object_time_seconds", "When the latest object came, since 1970.", receiver.latest),
+            ("associations_open", "Associations that are open.", receiver.open),
+            ("disk_free_bytes", "Room on the node's disk.", node.inbox.free_bytes()),
+            ("receiving", "1 while objects are taken, 0 while they are refused.", not receiver.refusal()),
+            ("queue_age_seconds", "Wait of the oldest study.", time.time() - oldest if oldest else 0.0),
+        ):
+            yield GaugeMetricFamily(f"flr_node_{name}", text, value=value)
+
+    def _received(self) -> Iterable[Any]:
+        from prometheus_client.core import CounterMetricFamily
+
+        receiver = self._node.receiver
+        counts = receiver.counts.copy()
+        ended: dict[str, int] = {k: counts[k] for k in ("released", "broken_off", "rejected", "echo")}
+        ended |= {f"cut_{reason}": n for reason, n in receiver.limits.refused.copy().items()}
+        objects, refused = _under(counts, "objects_"), _under(counts, "refused_")
+        counted = CounterMetricFamily
+        yield _labelled(counted, "associations", "Associations and calls, by their end.", "end", ended)
+        yield _labelled(counted, "objects", "Objects received, by what they were.", "kind", objects)
+        yield _labelled(counted, "objects_refused", "Objects refused, by status.", "status", refused)
+
+    def _done(self) -> Iterable[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         node = self._node
-        receiver, ledger = node.receiver, node.ledger
-        counts = receiver.counts.copy()
-
-        def gauge(name: str, text: str, value: float) -> Any:
-            return GaugeMetricFamily(f"flr_node_{name}", text, value=value)
-
-        def labelled(kind: Any, name: str, text: str, label: str, values: dict[str, float]) -> Any:
-            family = kind(f"flr_node_{name}", text, labels=[label])
-            for key, value in sorted(values.items()):
-                family.add_metric([key], value)
-            return family
-
-        yield gauge("start_time_seconds", "When the node was started, since 1970.", node.began)
-        yield gauge("last_object_time_seconds", "When the latest object came, since 1970.", receiver.latest)
-        yield gauge("associations_open", "Associations that are open.", receiver.open)
-        yield gauge("disk_free_bytes", "Room on the node's disk.", node.inbox.free_bytes())
-        yield gauge(
-            "receiving", "1 while objects are taken, 0 while they are refused.", not receiver.refusal()
-        )
-        oldest = ledger.oldest()
-        yield gauge("queue_age_seconds", "Wait of the oldest study.", time.time() - oldest if oldest else 0.0)
-        ended = {k: float(counts[k]) for k in ("released", "broken_off", "rejected", "echo")}
-        ended |= {f"cut_{reason}": float(n) for reason, n in receiver.limits.refused.copy().items()}
-        yield labelled(
-            CounterMetricFamily, "associations", "Associations and calls, by their end.", "end", ended
-        )
-        objects = {
-            k.removeprefix("objects_"): float(n) for k, n in counts.items() if k.startswith("objects_")
-        }
-        yield labelled(
-            CounterMetricFamily, "objects", "Objects received, by what they were.", "kind", objects
-        )
-        refused = {
-            k.removeprefix("refused_"): float(n) for k, n in counts.items() if k.startswith("refused_")
-        }
-        yield labelled(
-            CounterMetricFamily, "objects_refused", "Objects refused, by status.", "status", refused
-        )
-        states = {state.value: float(n) for state, n in ledger.counts().items()}
-        yield labelled(GaugeMetricFamily, "studies", "Studies, by state.", "state", states)
-        yield labelled(
-            CounterMetricFamily, "cases", "Cases ended since the start.", "reason", dict(node.ended)
-        )
+        states = {state.value: n for state, n in node.ledger.counts().items()}
+        yield _labelled(GaugeMetricFamily, "studies", "Studies, by state.", "state", states)
+        yield _labelled(CounterMetricFamily, "cases", "Cases ended since the start.", "reason", node.ended)
         family = GaugeMetricFamily(
             "flr_node_deliveries", "Objects to be sent, by destination and state.", labels=["peer", "state"]
         )
         for (peer, sending), number in sorted(node.deliveries.sendings().items()):
             family.add_metric([peer, sending.value], number)
         yield family
-        down = {name: float(node.outbox.failures[name]) for name in node.destinations}
-        yield labelled(
-            GaugeMetricFamily, "delivery_failures", "Tries in a row that did not reach it.", "peer", down
-        )
+        down = {name: node.outbox.failures[name] for name in node.destinations}
+        words = "Tries in a row that did not reach it."
+        yield _labelled(GaugeMetricFamily, "delivery_failures", words, "peer", down)
         took = dict(node.took)
-        tops = (*BUCKETS_S, inf)
         buckets = [
             ("+Inf" if top == inf else f"{top:g}", sum(n for other, n in took.items() if other <= top))
-            for top in tops
+            for top in (*BUCKETS_S, inf)
         ]
         yield HistogramMetricFamily(
             "flr_node_case_seconds", "Time of cases since the start.", buckets=buckets, sum_value=node.seconds
         )
+
+
+def _labelled(kind: Any, name: str, text: str, label: str, values: Mapping[str, int]) -> Any:
+    family = kind(f"flr_node_{name}", text, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family
+
+
+def _under(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
+    return {key.removeprefix(prefix): n for key, n in counts.items() if key.startswith(prefix)}
 
 
 def health(node: Node) -> dict[str, Any]:
@@ -130,9 +132,10 @@ def health(node: Node) -> dict[str, Any]:
     dict
         ``status`` ("ok" or "failing"), ``problems`` and how many studies are in each state.
     """
+    problems = node.problems()
     return {
-        "status": "failing" if node.problems() else "ok",
-        "problems": node.problems(),
+        "status": "failing" if problems else "ok",
+        "problems": problems,
         "studies": {state.value: count for state, count in node.ledger.counts().items()},
     }
 
